@@ -1,0 +1,100 @@
+"""The error every emulated API raises, and how it looks over gRPC and over HTTP."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import grpc
+from google.protobuf.any_pb2 import Any
+from google.protobuf.message import Message
+from google.rpc import code_pb2, status_pb2
+
+# google/rpc/code.proto says which HTTP status each code has.
+HTTP_STATUS: dict[grpc.StatusCode, HTTPStatus] = {
+    grpc.StatusCode.OK: HTTPStatus.OK,
+    grpc.StatusCode.CANCELLED: HTTPStatus.REQUEST_TIMEOUT,  # Google answers 499, which HTTPStatus does not know
+    grpc.StatusCode.UNKNOWN: HTTPStatus.INTERNAL_SERVER_ERROR,
+    grpc.StatusCode.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
+    grpc.StatusCode.DEADLINE_EXCEEDED: HTTPStatus.GATEWAY_TIMEOUT,
+    grpc.StatusCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    grpc.StatusCode.ALREADY_EXISTS: HTTPStatus.CONFLICT,
+    grpc.StatusCode.PERMISSION_DENIED: HTTPStatus.FORBIDDEN,
+    grpc.StatusCode.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: HTTPStatus.TOO_MANY_REQUESTS,
+    grpc.StatusCode.FAILED_PRECONDITION: HTTPStatus.BAD_REQUEST,
+    grpc.StatusCode.ABORTED: HTTPStatus.CONFLICT,
+    grpc.StatusCode.OUT_OF_RANGE: HTTPStatus.BAD_REQUEST,
+    grpc.StatusCode.UNIMPLEMENTED: HTTPStatus.NOT_IMPLEMENTED,
+    grpc.StatusCode.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
+    grpc.StatusCode.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    grpc.StatusCode.DATA_LOSS: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+
+class ApiError(Exception):
+    """A refusal as Google's APIs give it.
+
+    :param code: the canonical code.
+    :param message: the text for people.
+    :param details: ``google.rpc`` messages such as ``ErrorInfo``.
+    """
+
+    def __init__(self, code: grpc.StatusCode, message: str, *details: Message) -> None:
+        super().__init__(f"{code.name}: {message}")
+        self.code = code
+        self.message = message
+        self.details = details
+
+    @property
+    def http_status(self) -> HTTPStatus:
+        """The HTTP status that goes with the code."""
+        return HTTP_STATUS[self.code]
+
+    def status(self) -> status_pb2.Status:
+        """The error as ``google.rpc.Status``."""
+        status = status_pb2.Status(code=code_pb2.Code.Value(self.code.name), message=self.message)
+        for detail in self.details:
+            packed = Any()
+            packed.Pack(detail)
+            status.details.append(packed)
+        return status
+
+
+def not_found(message: str, *details: Message) -> ApiError:
+    """404 NOT_FOUND."""
+    return ApiError(grpc.StatusCode.NOT_FOUND, message, *details)
+
+
+def already_exists(message: str, *details: Message) -> ApiError:
+    """409 ALREADY_EXISTS."""
+    return ApiError(grpc.StatusCode.ALREADY_EXISTS, message, *details)
+
+
+def aborted(message: str, *details: Message) -> ApiError:
+    """409 ABORTED: somebody else changed it in between."""
+    return ApiError(grpc.StatusCode.ABORTED, message, *details)
+
+
+def invalid_argument(message: str, *details: Message) -> ApiError:
+    """400 INVALID_ARGUMENT."""
+    return ApiError(grpc.StatusCode.INVALID_ARGUMENT, message, *details)
+
+
+def failed_precondition(message: str, *details: Message) -> ApiError:
+    """400 FAILED_PRECONDITION."""
+    return ApiError(grpc.StatusCode.FAILED_PRECONDITION, message, *details)
+
+
+def permission_denied(message: str, *details: Message) -> ApiError:
+    """403 PERMISSION_DENIED."""
+    return ApiError(grpc.StatusCode.PERMISSION_DENIED, message, *details)
+
+
+def unauthenticated(message: str, *details: Message) -> ApiError:
+    """401 UNAUTHENTICATED."""
+    return ApiError(grpc.StatusCode.UNAUTHENTICATED, message, *details)
+
+
+def unimplemented(message: str, *details: Message) -> ApiError:
+    """501 UNIMPLEMENTED."""
+    return ApiError(grpc.StatusCode.UNIMPLEMENTED, message, *details)

@@ -1,0 +1,101 @@
+"""Long-running operations: work that takes configurable time, then ends well or badly."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import grpc
+from google.longrunning import operations_pb2
+from google.protobuf.message import Message
+
+from emulator.clock import Clock
+from emulator.errors import ApiError, not_found
+
+Work = Callable[[], Message]
+
+
+class Operations:
+    """All operations of the local cloud, by name.
+
+    :param clock: the emulator's time.
+    :param seconds: how long each kind of work takes before it is done, for example ``{"cloud_run create": 0.2}``;
+        kinds that are not named take no time beyond the work itself.
+    """
+
+    def __init__(self, clock: Clock, seconds: Mapping[str, float]) -> None:
+        self._clock = clock
+        self._seconds = dict(seconds)
+        self._operations: dict[str, _Operation] = {}
+        self._changed = threading.Condition()
+
+    def start(
+        self, name: str, kind: str, work: Work, *, metadata: Callable[[], Message]
+    ) -> operations_pb2.Operation:
+        """Begin work in the background and give the operation as it stands.
+
+        :param name: the operation's full resource name.
+        :param kind: what it is, as in ``seconds``.
+        :param work: gives the response; an ``ApiError`` from it is the operation's error.
+        :param metadata: gives the metadata as they stand whenever the operation is read.
+        """
+        operation = _Operation(name, metadata)
+        with self._changed:
+            self._operations[name] = operation
+        first = operation.message()
+
+        def run() -> None:
+            self._clock.sleep(self._seconds.get(kind, 0.0))
+            result: Message | ApiError
+            try:
+                result = work()
+            except ApiError as error:
+                result = error
+            except Exception as error:  # noqa: BLE001 - a bug of the emulator must end the operation, not hang it
+                result = ApiError(grpc.StatusCode.INTERNAL, f"emulator: {error!r}")
+            with self._changed:
+                operation.result = result
+                self._changed.notify_all()
+
+        threading.Thread(target=run, name=f"operation {kind}", daemon=True).start()
+        return first
+
+    def get(self, name: str) -> operations_pb2.Operation:
+        """The operation as it stands now.
+
+        :raises ApiError: NOT_FOUND for a name that never was.
+        """
+        with self._changed:
+            if name not in self._operations:
+                raise not_found(f"Operation {name} was not found.")
+            return self._operations[name].message()
+
+    def wait(self, name: str, seconds: float) -> operations_pb2.Operation:
+        """The operation when it is done, or as it stands after that many seconds."""
+        self.get(name)
+        with self._changed:
+            self._changed.wait_for(lambda: self._operations[name].result is not None, seconds)
+            return self._operations[name].message()
+
+
+class _Operation:
+    def __init__(self, name: str, metadata: Callable[[], Message]) -> None:
+        self.name = name
+        self.metadata = metadata
+        self.result: Message | ApiError | None = None
+
+    def message(self) -> operations_pb2.Operation:
+        message = operations_pb2.Operation(name=self.name, done=self.result is not None)
+        message.metadata.Pack(raw(self.metadata()))
+        if isinstance(self.result, ApiError):
+            message.error.CopyFrom(self.result.status())
+        elif self.result is not None:
+            message.response.Pack(raw(self.result))
+        return message
+
+
+def raw(message: Any) -> Message:
+    """The protobuf message inside a proto-plus one; a protobuf message as it is."""
+    pb: Message = type(message).pb(message) if hasattr(type(message), "pb") else message
+    return pb
