@@ -30,9 +30,7 @@ class Operations:
         self._operations: dict[str, _Operation] = {}
         self._changed = threading.Condition()
 
-    def start(
-        self, name: str, kind: str, work: Work, *, metadata: Callable[[], Message]
-    ) -> operations_pb2.Operation:
+    def start(self, name: str, kind: str, work: Work, *, metadata: Callable[[], Message]) -> operations_pb2.Operation:
         """Begin work in the background and give the operation as it stands.
 
         :param name: the operation's full resource name.

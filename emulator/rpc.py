@@ -1,7 +1,8 @@
 """From the full name of a method to the function that answers it.
 
-A service is a plain class: ``SERVICES`` names the gRPC services it answers for, and each public method with an annotated
-``request`` is an RPC: ``create_service`` answers ``CreateService``. What no method answers is UNIMPLEMENTED.
+A service is a plain class: ``SERVICES`` names the gRPC services it answers for, and each public method with an
+annotated ``request`` is an RPC: ``create_service`` answers ``CreateService``. A method with annotated ``requests``
+answers a stream. What no method answers is UNIMPLEMENTED.
 """
 
 from __future__ import annotations
