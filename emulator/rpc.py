@@ -34,6 +34,10 @@ class Call:
     is_active: Callable[[], bool] = field(default=lambda: True, compare=False)
 
 
+SYSTEM = Call("system", principal="system")
+"""A call that the local cloud makes of itself, as Eventarc does when it makes a subscription."""
+
+
 class Service(Protocol):
     """What a module of ``emulator.services`` provides."""
 
