@@ -1,0 +1,39 @@
+"""Walks a dependency graph, each node as soon as those it depends on are done, independent ones together."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import graphlib
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+
+def walk(
+    graph: Mapping[str, AbstractSet[str]], visit: Callable[[str], Result], *, workers: int = 16
+) -> dict[str, Result]:
+    """Visit every node once, after all it depends on.
+
+    ``visit`` decides for itself what the failure of a dependency means; an exception from it stops the walk and is
+    raised when the visits under way have ended.
+
+    :param graph: node -> the nodes it depends on; nodes that are not keys themselves are ignored.
+    :param visit: called from several threads at once.
+    :param workers: how many visits may be under way together.
+    :raises graphlib.CycleError: where the graph has a cycle; nothing was visited then.
+    """
+    sorter = graphlib.TopologicalSorter({node: on & graph.keys() for node, on in graph.items()})
+    sorter.prepare()
+    results: dict[str, Result] = {}
+    with concurrent.futures.ThreadPoolExecutor(max_workers=workers, thread_name_prefix="walk") as pool:
+        under_way: dict[concurrent.futures.Future[Result], str] = {}
+        while sorter.is_active():
+            under_way |= {pool.submit(visit, node): node for node in sorter.get_ready()}
+            done, _ = concurrent.futures.wait(under_way, return_when=concurrent.futures.FIRST_COMPLETED)
+            for future in done:
+                node = under_way.pop(future)
+                results[node] = future.result()
+                sorter.done(node)
+    return results

@@ -1,0 +1,139 @@
+"""The words every kind of resource shares: what it is, how it is read and written, and how two of them differ."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import typing
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+if TYPE_CHECKING:
+    from octue_action.google import Google
+
+
+class Mark(enum.Enum):
+    """What a field is beside a setting that may be compared and changed: ``Annotated[str, Mark.IDENTITY]``."""
+
+    IDENTITY = enum.auto()
+    """Says which resource it is; never compared."""
+    OUTPUT = enum.auto()
+    """Told by Google Cloud; never compared."""
+    IMMUTABLE = enum.auto()
+    """Google Cloud cannot change it: a difference is a replacement."""
+    ADDITIVE = enum.auto()
+    """A map in which other people's keys are left alone."""
+    SENSITIVE = enum.auto()
+    """A map whose values are shown to nobody."""
+
+
+@dataclass(frozen=True)
+class FieldChange:
+    """One field that differs.
+
+    :param name: the field, or ``field[key]`` for one key of a map.
+    :param before: the value that is there; None where there is none.
+    :param after: the value that should be there; None where it is to be removed.
+    :param immutable: whether the resource must be replaced to change it.
+    :param sensitive: whether the values must not be shown.
+    """
+
+    name: str
+    before: Any
+    after: Any
+    immutable: bool = False
+    sensitive: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource(ABC):
+    """A thing in Google Cloud: the same type says how it should be and how it is.
+
+    ``None`` in a desired field means "not ours to say"; an empty value means "clear it".
+
+    :param depends_on: addresses of the resources that must stand before this one is written.
+    :param part_of: address of the resource without which this one cannot exist; then it is not even asked for.
+    :param ours: of an actual resource: whether this action made it for this service and repository.
+    """
+
+    kind: ClassVar[str]
+    title: ClassVar[str]
+
+    depends_on: typing.Annotated[tuple[str, ...], Mark.IDENTITY] = ()
+    part_of: typing.Annotated[str | None, Mark.IDENTITY] = None
+    ours: typing.Annotated[bool, Mark.OUTPUT] = True
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What people call it, without project and location."""
+
+    @property
+    @abstractmethod
+    def console_url(self) -> str:
+        """The page of Google's console that shows it."""
+
+    @property
+    def address(self) -> str:
+        """``kind.name``: unique within a deployment."""
+        return f"{self.kind}.{self.name}"
+
+    @abstractmethod
+    def read(self, google: Google) -> Self | None:
+        """The resource as it is, in the same canonical form as the desired one; None where there is none."""
+
+    @abstractmethod
+    def create(self, google: Google) -> Self:
+        """Make it, and give it as Google Cloud answers that it now is."""
+
+    @abstractmethod
+    def update(self, google: Google, actual: Self) -> Self:
+        """Change what differs from ``actual``, and give it as Google Cloud answers that it now is."""
+
+    @abstractmethod
+    def delete(self, google: Google) -> None:
+        """Remove it; one that is gone already is no error."""
+
+    def refusals(self, actual: Self, *, adopt: bool) -> tuple[str, ...]:
+        """Why the resource, as it is, must not be touched: by default because it is not ours and ``adopt`` is off."""
+        if actual.ours or adopt:
+            return ()
+        return (f"The {self.title} `{self.name}` exists already, and this workflow did not make it.",)
+
+
+def diff(desired: Resource, actual: Resource) -> tuple[FieldChange, ...]:
+    """The fields in which ``actual`` is not what ``desired`` says, in the order of the fields.
+
+    :param desired: fields that are None are not compared.
+    :param actual: the same kind of resource, as read.
+    """
+    changes: list[FieldChange] = []
+    for name, marks in _compared_fields(type(desired)).items():
+        before, after = getattr(actual, name), getattr(desired, name)
+        if after is None:
+            continue
+        if isinstance(after, Mapping):
+            changes += _diff_map(name, marks, before or {}, after)
+        elif before != after:
+            changes.append(FieldChange(name, before, after, immutable=Mark.IMMUTABLE in marks))
+    return tuple(changes)
+
+
+def _diff_map(
+    name: str, marks: frozenset[Mark], before: Mapping[str, Any], after: Mapping[str, Any]
+) -> list[FieldChange]:
+    keys = after.keys() if Mark.ADDITIVE in marks else before.keys() | after.keys()
+    return [
+        FieldChange(f"{name}[{key}]", before.get(key), after.get(key), sensitive=Mark.SENSITIVE in marks)
+        for key in sorted(keys)
+        if before.get(key) != after.get(key)
+    ]
+
+
+@functools.cache
+def _compared_fields(resource_type: type[Resource]) -> dict[str, frozenset[Mark]]:
+    hints = typing.get_type_hints(resource_type, include_extras=True)
+    marks = {f.name: frozenset(getattr(hints[f.name], "__metadata__", ())) for f in fields(resource_type)}
+    return {name: m for name, m in marks.items() if not m & {Mark.IDENTITY, Mark.OUTPUT}}
