@@ -1,0 +1,259 @@
+"""IAM: service accounts, their policies, and the project's own roles."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+from typing import TYPE_CHECKING, ClassVar
+
+from google.cloud import iam_admin_v1
+from google.iam.v1 import iam_policy_pb2, policy_pb2
+from google.protobuf.empty_pb2 import Empty
+from google.rpc import error_details_pb2
+
+from emulator.errors import aborted, already_exists, invalid_argument, not_found, permission_denied
+from emulator.rpc import Call
+from emulator.services.github import numeric_id
+
+if TYPE_CHECKING:
+    from emulator.world import World
+
+_ACCOUNT_ID_LENGTHS = range(6, 31)
+_ACCOUNT_ID = re.compile(r"[a-z][-a-z0-9]*[a-z0-9]")
+_ROLE_ID = re.compile(r"[A-Za-z0-9_.]{3,64}")
+_DESCRIPTION_LIMIT_BYTES = 256
+_DISPLAY_NAME_LIMIT_BYTES = 100
+_UPDATABLE = {"display_name", "displayName", "description"}
+
+# What Octue's SDK does at run time, derived from its code.
+_OCTUE_PERMISSIONS = (
+    "pubsub.subscriptions.consume",
+    "pubsub.subscriptions.create",
+    "pubsub.subscriptions.delete",
+    "pubsub.topics.attachSubscription",
+    "pubsub.topics.create",
+    "pubsub.topics.delete",
+    "pubsub.topics.get",
+    "pubsub.topics.publish",
+    "secretmanager.versions.access",
+)
+
+
+def permission_error(permission: str, resource: str) -> tuple[str, error_details_pb2.ErrorInfo]:
+    """Message and detail with which IAM refuses a caller that lacks a permission.
+
+    :param permission: ``iam.serviceAccounts.getAccessToken``.
+    :param resource: relative resource name.
+    """
+    return f"Permission '{permission}' denied on resource (or it may not exist).", error_details_pb2.ErrorInfo(
+        reason="IAM_PERMISSION_DENIED",
+        domain="iam.googleapis.com",
+        metadata={"permission": permission, "resource": resource},
+    )
+
+
+class Iam:
+    """``google.iam.admin.v1.IAM``; begins with the deployer account and the Octue role."""
+
+    SERVICES: ClassVar[tuple[str, ...]] = ("google.iam.admin.v1.IAM",)
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._project = f"projects/{world.settings.project_id}"
+        self._domain = f"{world.settings.project_id}.iam.gserviceaccount.com"
+        self._accounts: dict[str, iam_admin_v1.ServiceAccount] = {}
+        self._roles: dict[str, iam_admin_v1.Role] = {}
+        self._lock = threading.RLock()
+        self.deployer = self._seed_deployer()
+        self._seed_octue_role()
+
+    def find(self, account: str) -> iam_admin_v1.ServiceAccount | None:
+        """The account of an e-mail address or unique id; ``None`` where there is none."""
+        with self._lock:
+            found = self._accounts.get(account)
+            if found is None:
+                found = next((other for other in self._accounts.values() if other.unique_id == account), None)
+            return iam_admin_v1.ServiceAccount(found) if found is not None else None
+
+    def knows_account(self, email: str) -> bool:
+        """Whether a policy may name an account: one of this project must exist, others are taken on trust."""
+        return not email.endswith(f"@{self._domain}") or self.find(email) is not None
+
+    def knows_role(self, role: str) -> bool:
+        """Whether a policy may name a role: one of this project must exist, others are taken on trust."""
+        with self._lock:
+            return not role.startswith(f"{self._project}/") or role in self._roles
+
+    def list_service_accounts(
+        self, request: iam_admin_v1.ListServiceAccountsRequest, call: Call
+    ) -> iam_admin_v1.ListServiceAccountsResponse:
+        """All accounts of the project, on one page."""
+        self._check_project(request.name, "iam.serviceAccounts.list", call)
+        with self._lock:
+            return iam_admin_v1.ListServiceAccountsResponse(accounts=list(self._accounts.values()))
+
+    def get_service_account(
+        self, request: iam_admin_v1.GetServiceAccountRequest, call: Call
+    ) -> iam_admin_v1.ServiceAccount:
+        """One account, by e-mail address or unique id."""
+        return self._account(request.name, "iam.serviceAccounts.get", call)
+
+    def create_service_account(
+        self, request: iam_admin_v1.CreateServiceAccountRequest, call: Call
+    ) -> iam_admin_v1.ServiceAccount:
+        """A new account."""
+        self._check_project(request.name, "iam.serviceAccounts.create", call)
+        account_id = request.account_id
+        if len(account_id) not in _ACCOUNT_ID_LENGTHS:
+            raise invalid_argument(f'The account ID "{account_id}" does not have a length between 6 and 30.')
+        if not _ACCOUNT_ID.fullmatch(account_id):
+            raise invalid_argument(
+                f'The account ID "{account_id}" must begin with a lowercase letter, and have only lowercase letters, '
+                "digits and hyphens."
+            )
+        _check_texts(request.service_account)
+        with self._lock:
+            if f"{account_id}@{self._domain}" in self._accounts:
+                raise already_exists(f"Service account ID already exists within project {self._project}.")
+            return self._create(account_id, request.service_account.display_name, request.service_account.description)
+
+    def patch_service_account(
+        self, request: iam_admin_v1.PatchServiceAccountRequest, call: Call
+    ) -> iam_admin_v1.ServiceAccount:
+        """Change display name or description; the answer has the name and what was changed, as the real one does."""
+        paths = set(request.update_mask.paths)
+        if not paths or not paths <= _UPDATABLE:
+            raise invalid_argument("update_mask: only display_name and description can be changed.")
+        changed = self._change(request.service_account, paths, call)
+        answer = iam_admin_v1.ServiceAccount(name=changed.name)
+        if "description" in paths:
+            answer.description = changed.description
+        if paths & {"display_name", "displayName"}:
+            answer.display_name = changed.display_name
+        return answer
+
+    def update_service_account(self, request: iam_admin_v1.ServiceAccount, call: Call) -> iam_admin_v1.ServiceAccount:
+        """Change display name and description."""
+        return self._change(request, _UPDATABLE, call)
+
+    def delete_service_account(self, request: iam_admin_v1.DeleteServiceAccountRequest, call: Call) -> Empty:
+        """Delete an account; policies that name it then say so."""
+        with self._lock:
+            account = self._account(request.name, "iam.serviceAccounts.delete", call)
+            del self._accounts[account.email]
+        self._world.policies.remove(account.name)
+        self._world.policies.mark_deleted(account.email, account.unique_id)
+        return Empty()
+
+    def get_iam_policy(self, request: iam_policy_pb2.GetIamPolicyRequest, call: Call) -> policy_pb2.Policy:
+        """The policy of an account: who may act as it."""
+        account = self._account(request.resource, "iam.serviceAccounts.getIamPolicy", call)
+        return self._world.policies.get(account.name, request.options.requested_policy_version)
+
+    def set_iam_policy(self, request: iam_policy_pb2.SetIamPolicyRequest, call: Call) -> policy_pb2.Policy:
+        """Replace the policy of an account."""
+        account = self._account(request.resource, "iam.serviceAccounts.setIamPolicy", call)
+        return self._world.policies.set(account.name, request.policy, request.update_mask)
+
+    def test_iam_permissions(
+        self, request: iam_policy_pb2.TestIamPermissionsRequest, call: Call
+    ) -> iam_policy_pb2.TestIamPermissionsResponse:
+        """The permissions the caller has of those asked for."""
+        self._account(request.resource, "iam.serviceAccounts.get", call)
+        return iam_policy_pb2.TestIamPermissionsResponse(permissions=request.permissions)
+
+    def get_role(self, request: iam_admin_v1.GetRoleRequest, call: Call) -> iam_admin_v1.Role:  # noqa: ARG002 - every RPC has a call
+        """A role of the project."""
+        with self._lock:
+            if request.name not in self._roles:
+                raise not_found(f"The role named {request.name} was not found.")
+            return iam_admin_v1.Role(self._roles[request.name])
+
+    def create_role(self, request: iam_admin_v1.CreateRoleRequest, call: Call) -> iam_admin_v1.Role:
+        """A new role of the project."""
+        self._check_project(request.parent, "iam.roles.create", call)
+        if not _ROLE_ID.fullmatch(request.role_id):
+            raise invalid_argument(
+                f"The role_id '{request.role_id}' must match [a-zA-Z0-9_.]{{3,64}}: a hyphen is not allowed."
+            )
+        name = f"{self._project}/roles/{request.role_id}"
+        with self._lock:
+            if name in self._roles:
+                raise already_exists(f"A role named {request.role_id} in {self._project} already exists.")
+            role = iam_admin_v1.Role(request.role)
+            role.name, role.etag = name, secrets.token_bytes(8)
+            self._roles[name] = role
+            return iam_admin_v1.Role(role)
+
+    def _account(self, name: str, permission: str, call: Call) -> iam_admin_v1.ServiceAccount:
+        parent, _, account = name.rpartition("/serviceAccounts/")
+        self._check_project(parent, permission, call)
+        found = self.find(account)
+        if found is None:
+            raise not_found("Unknown service account")
+        return found
+
+    def _check_project(self, name: str, permission: str, call: Call) -> None:
+        own = {self._project, f"projects/{self._world.settings.project_number}", "projects/-"}
+        if name not in own:
+            raise permission_denied(*permission_error(permission, f"{name} for {call.principal}"))
+
+    def _create(self, account_id: str, display_name: str, description: str) -> iam_admin_v1.ServiceAccount:
+        email = f"{account_id}@{self._domain}"
+        unique_id = _number()
+        account = iam_admin_v1.ServiceAccount(
+            name=f"{self._project}/serviceAccounts/{email}",
+            project_id=self._world.settings.project_id,
+            unique_id=unique_id,
+            email=email,
+            display_name=display_name,
+            description=description,
+            etag=secrets.token_bytes(8),
+            oauth2_client_id=unique_id,
+        )
+        self._accounts[email] = account
+        return iam_admin_v1.ServiceAccount(account)
+
+    def _change(self, wanted: iam_admin_v1.ServiceAccount, paths: set[str], call: Call) -> iam_admin_v1.ServiceAccount:
+        _check_texts(wanted)
+        with self._lock:
+            account = self._account(wanted.name, "iam.serviceAccounts.update", call)
+            if wanted.etag and wanted.etag != account.etag:
+                raise aborted("The service account was changed by somebody else. Read it again and repeat the change.")
+            if "description" in paths:
+                account.description = wanted.description
+            if paths & {"display_name", "displayName"}:
+                account.display_name = wanted.display_name
+            account.etag = secrets.token_bytes(8)
+            self._accounts[account.email] = account
+            return iam_admin_v1.ServiceAccount(account)
+
+    def _seed_deployer(self) -> str:
+        account = self._create("deployer", "Deployer of Octue services", "Impersonated by the trusted repository.")
+        trusted = self._world.sts.principal_set("repository_id", numeric_id(self._world.settings.trusted))
+        binding = policy_pb2.Binding(role="roles/iam.workloadIdentityUser", members=[trusted])
+        self._world.policies.seed(account.name, policy_pb2.Policy(version=1, bindings=[binding]))
+        return str(account.email)
+
+    def _seed_octue_role(self) -> None:
+        name = f"{self._project}/roles/octue_service_user"
+        self._roles[name] = iam_admin_v1.Role(
+            name=name,
+            title="octue-service-user",
+            description="What an Octue service does at run time.",
+            included_permissions=_OCTUE_PERMISSIONS,
+            stage=iam_admin_v1.Role.RoleLaunchStage.GA,
+            etag=secrets.token_bytes(8),
+        )
+
+
+def _check_texts(account: iam_admin_v1.ServiceAccount) -> None:
+    if len(account.display_name.encode()) > _DISPLAY_NAME_LIMIT_BYTES:
+        raise invalid_argument("The display name of a service account can have at most 100 bytes.")
+    if len(account.description.encode()) > _DESCRIPTION_LIMIT_BYTES:
+        raise invalid_argument("The description of a service account can have at most 256 bytes.")
+
+
+def _number() -> str:
+    return "1" + "".join(secrets.choice("0123456789") for _ in range(20))

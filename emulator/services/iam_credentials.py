@@ -1,0 +1,62 @@
+"""IAM Credentials: short-lived tokens of a service account for those who may impersonate it."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, ClassVar
+
+from google.cloud import iam_credentials_v1
+
+from emulator.errors import invalid_argument, not_found, permission_denied
+from emulator.rpc import Call
+from emulator.services.iam import permission_error
+from emulator.tokens import LIFETIME_SECONDS
+
+if TYPE_CHECKING:
+    from emulator.world import World
+
+_ROLES = ("roles/iam.workloadIdentityUser", "roles/iam.serviceAccountTokenCreator")
+
+
+class IamCredentials:
+    """``google.iam.credentials.v1.IAMCredentials``."""
+
+    SERVICES: ClassVar[tuple[str, ...]] = ("google.iam.credentials.v1.IAMCredentials",)
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def generate_access_token(
+        self, request: iam_credentials_v1.GenerateAccessTokenRequest, call: Call
+    ) -> iam_credentials_v1.GenerateAccessTokenResponse:
+        """An access token of the account, for an hour at most."""
+        email = self._allowed(request.name, "iam.serviceAccounts.getAccessToken", call)
+        if not request.scope:
+            raise invalid_argument("Request contains an invalid argument.")
+        seconds = request.lifetime.total_seconds() or LIFETIME_SECONDS
+        if seconds > LIFETIME_SECONDS:
+            raise invalid_argument("The access token lifetime cannot exceed 3600 seconds.")
+        principal = f"serviceAccount:{email}"
+        return iam_credentials_v1.GenerateAccessTokenResponse(
+            access_token=self._world.tokens.issue_access_token(principal, {principal}, seconds),
+            expire_time=self._world.clock.now() + datetime.timedelta(seconds=seconds),
+        )
+
+    def generate_id_token(
+        self, request: iam_credentials_v1.GenerateIdTokenRequest, call: Call
+    ) -> iam_credentials_v1.GenerateIdTokenResponse:
+        """An OIDC token of the account."""
+        email = self._allowed(request.name, "iam.serviceAccounts.getOpenIdToken", call)
+        if not request.audience:
+            raise invalid_argument("Request contains an invalid argument.")
+        return iam_credentials_v1.GenerateIdTokenResponse(
+            token=self._world.tokens.issue_id_token(email, request.audience)
+        )
+
+    def _allowed(self, name: str, permission: str, call: Call) -> str:
+        account = self._world.iam.find(name.rpartition("/")[2])
+        if account is None:
+            raise not_found(f"Not found; Gaia id not found for email {name.rpartition('/')[2]}")
+        if not self._world.policies.grants(account.name, _ROLES, call.members):
+            raise permission_denied(*permission_error(permission, account.name))
+        return str(account.email)

@@ -1,0 +1,202 @@
+"""Google's Security Token Service: GitHub's token in, a federated access token out.
+
+RFC 8693; the checks and the order of https://cloud.google.com/iam/docs/workload-identity-federation.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import celpy
+import jwt
+
+from emulator.services import github
+from emulator.tokens import LIFETIME_SECONDS
+
+if TYPE_CHECKING:
+    from emulator.world import World
+
+METHOD = "google.identity.sts.v1.SecurityTokenService/ExchangeToken"
+HOST = "sts.googleapis.com"
+_GRANT_TYPE = "urn:ietf:params:oauth:grant-type:token-exchange"
+_ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - the name of a type, not a token
+_SUBJECT_TOKEN_TYPES = {"urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token"}
+_SUBJECT_LIMIT_BYTES = 127
+_LEEWAY_SECONDS = 60
+
+
+class TokenError(Exception):
+    """A refusal in the form of RFC 6749, section 5.2.
+
+    :param error: the code, ``invalid_grant``.
+    :param description: the text for people.
+    """
+
+    def __init__(self, error: str, description: str) -> None:
+        super().__init__(f"{error}: {description}")
+        self.error = error
+        self.description = description
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A provider of a workload identity pool.
+
+    :param name: full resource name, with the project's number.
+    :param issuer: whose tokens it accepts.
+    :param mapping: CEL expression for ``google.subject`` and each ``attribute.NAME``.
+    :param condition: CEL expression that must be true; none where empty.
+    """
+
+    name: str
+    issuer: str
+    mapping: Mapping[str, str]
+    condition: str = ""
+
+    @property
+    def pool(self) -> str:
+        """Full resource name of the pool it belongs to."""
+        return self.name.partition("/providers/")[0]
+
+
+class Sts:
+    """The token exchange, and the one provider that GitHub's tokens are exchanged through.
+
+    ``provider`` may be replaced to try another mapping or condition.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        settings = world.settings
+        owner_id = github.numeric_id(settings.trusted.partition("/")[0])
+        attributes = ("actor", "event_name", "ref", "repository", "repository_id", "repository_owner_id")
+        self.provider = Provider(
+            name=(f"projects/{settings.project_number}/locations/global/workloadIdentityPools/github/providers/octue"),
+            issuer=github.ISSUER,
+            mapping={"google.subject": "assertion.sub"}
+            | {f"attribute.{name}": f"assertion.{name}" for name in attributes},
+            condition=(
+                f"assertion.repository_owner_id == '{owner_id}' "
+                f"&& assertion.repository_id == '{github.numeric_id(settings.trusted)}' "
+                "&& assertion.ref == 'refs/heads/main' "
+                "&& assertion.event_name in ['push', 'workflow_dispatch']"
+            ),
+        )
+
+    def principal_set(self, attribute: str, value: str) -> str:
+        """The IAM member for all identities of the pool that have an attribute value.
+
+        :param attribute: its name, without ``attribute.``.
+        """
+        return f"principalSet://iam.googleapis.com/{self.provider.pool}/attribute.{attribute}/{value}"
+
+    def exchange(self, form: Mapping[str, str]) -> dict[str, Any]:
+        """Exchange a token.
+
+        :param form: the fields of the request.
+        :raises TokenError: where the token, or the request, is refused.
+        """
+        _check_form(form)
+        if form["audience"] != f"//iam.googleapis.com/{self.provider.name}":
+            raise TokenError(
+                "invalid_target",
+                'The target service indicated by the "audience" parameters is invalid. This might either be because '
+                "the pool or provider is disabled or deleted or because it doesn't exist.",
+            )
+        claims = self._claims(form["subject_token"])
+        attributes = self._attributes(claims)
+        principal = f"principal://iam.googleapis.com/{self.provider.pool}/subject/{attributes['google.subject']}"
+        members = {
+            self.principal_set(name.removeprefix("attribute."), value)
+            for name, value in attributes.items()
+            if name.startswith("attribute.")
+        }
+        members.add(f"principalSet://iam.googleapis.com/{self.provider.pool}/*")
+        seconds = min(int(claims["exp"] - self._world.clock.time()), int(LIFETIME_SECONDS))
+        return {
+            "access_token": self._world.tokens.issue_access_token(principal, members, seconds),
+            "issued_token_type": _ACCESS_TOKEN_TYPE,
+            "token_type": "Bearer",
+            "expires_in": seconds,
+        }
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        try:
+            unverified = jwt.decode(token, options={"verify_signature": False})
+        except jwt.InvalidTokenError:
+            raise TokenError("invalid_grant", "Unable to parse the ID Token.") from None
+        if unverified.get("iss") != self.provider.issuer:
+            raise TokenError(
+                "invalid_grant",
+                f"The issuer in ID Token {unverified.get('iss')} does not match the expected ones: "
+                f"{self.provider.issuer}/",
+            )
+        try:
+            claims = self._world.github.key.claims(token)
+        except jwt.InvalidTokenError:
+            raise TokenError("invalid_grant", "Invalid JWT Signature.") from None
+        self._check_audience(claims)
+        self._check_times(claims)
+        return claims
+
+    def _check_audience(self, claims: Mapping[str, Any]) -> None:
+        allowed = {f"https://iam.googleapis.com/{self.provider.name}", f"//iam.googleapis.com/{self.provider.name}"}
+        if claims.get("aud") not in allowed:
+            raise TokenError(
+                "invalid_grant", f"The audience in ID Token [{claims.get('aud')}] does not match the expected audience."
+            )
+
+    def _check_times(self, claims: Mapping[str, Any]) -> None:
+        now = self._world.clock.time()
+        if claims["exp"] <= now:
+            raise TokenError("invalid_grant", f"ID Token issued at {claims['iat']} is stale to sign-in.")
+        if claims["iat"] > now + _LEEWAY_SECONDS:
+            raise TokenError("invalid_grant", f"ID Token issued at {claims['iat']} is not yet valid.")
+
+    def _attributes(self, claims: Mapping[str, Any]) -> dict[str, str]:
+        assertion = celpy.json_to_cel(dict(claims))
+        attributes = {
+            name: str(_evaluate(expression, {"assertion": assertion}))
+            for name, expression in self.provider.mapping.items()
+        }
+        if len(attributes["google.subject"].encode()) > _SUBJECT_LIMIT_BYTES:
+            raise TokenError("invalid_grant", "The size of mapped attribute exceeds the 127 bytes limit.")
+        if self.provider.condition:
+            names = {"assertion": assertion, **_namespaces(attributes)}
+            if not _evaluate(self.provider.condition, names):
+                raise TokenError("unauthorized_client", "The given credential is rejected by the attribute condition.")
+        return attributes
+
+
+def _check_form(form: Mapping[str, str]) -> None:
+    if form.get("grant_type") != _GRANT_TYPE:
+        raise TokenError("unsupported_grant_type", f"Invalid grant_type: it must be {_GRANT_TYPE}.")
+    for name in ("audience", "subject_token", "subject_token_type", "requested_token_type", "scope"):
+        if not form.get(name):
+            raise TokenError("invalid_request", f"Missing required field {name}.")
+    if form["subject_token_type"] not in _SUBJECT_TOKEN_TYPES:
+        raise TokenError("invalid_request", f"Invalid subject_token_type: {form['subject_token_type']}.")
+
+
+def _namespaces(attributes: Mapping[str, str]) -> dict[str, Any]:
+    namespaces: dict[str, dict[str, str]] = {"google": {}, "attribute": {}}
+    for name, value in attributes.items():
+        namespace, _, field = name.partition(".")
+        namespaces[namespace][field] = value
+    return {namespace: celpy.json_to_cel(fields) for namespace, fields in namespaces.items()}
+
+
+@functools.lru_cache
+def _program(expression: str) -> Any:
+    environment = celpy.Environment()
+    return environment.program(environment.compile(expression))
+
+
+def _evaluate(expression: str, names: dict[str, Any]) -> Any:
+    try:
+        return _program(expression).evaluate(names)
+    except (celpy.CELEvalError, celpy.CELParseError):
+        raise TokenError("invalid_grant", "The attribute mapping or condition could not be evaluated.") from None

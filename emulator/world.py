@@ -1,0 +1,145 @@
+"""Everything there is in the local cloud: its settings, its state and the services that work on it."""
+
+from __future__ import annotations
+
+import http.client
+import importlib
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from emulator.clock import Clock
+from emulator.operations import Operations
+from emulator.policies import Policies
+from emulator.requests import Requests
+from emulator.services.artifact_registry import ArtifactRegistry
+from emulator.services.github import GitHub
+from emulator.services.iam import Iam
+from emulator.services.iam_credentials import IamCredentials
+from emulator.services.operations import OperationsApi
+from emulator.services.resource_manager import Projects
+from emulator.services.sts import Sts
+from emulator.tokens import Tokens
+
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+_DELIVERY_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldSettings:
+    """What the local cloud is like.
+
+    :param state: folder for images, builds and logs.
+    :param cache: folder for built layers, kept between runs.
+    :param project_id: the one project.
+    :param project_number: its number, decimal digits.
+    :param region: where people here work; other regions exist too.
+    :param repositories: local git repository (bare or with a work tree) of each GitHub repository, ``owner/name``.
+    :param trusted_repository: ``owner/name`` of the repository that may impersonate the deployer account; the first of
+        ``repositories`` where empty.
+    :param seconds: how long each kind of operation takes, ``{"cloud_run create": 0.2}``.
+    :param idle_seconds: a Cloud Run instance without requests for that long is stopped.
+    :param instance_pubsub_host: the ``PUBSUB_EMULATOR_HOST`` that Cloud Run's processes get; this emulator's own
+        address where ``None``.
+    """
+
+    state: Path
+    cache: Path
+    project_id: str = "my-project"
+    project_number: str = "123456789012"
+    region: str = "europe-west1"
+    repositories: Mapping[str, Path] = field(default_factory=dict)
+    trusted_repository: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    idle_seconds: float = 30.0
+    instance_pubsub_host: str | None = None
+
+    @property
+    def trusted(self) -> str:
+        """``owner/name`` of the repository that the seeded provider and deployer account trust."""
+        return self.trusted_repository or next(iter(self.repositories), "my-org/my-repository")
+
+
+class World:
+    """The local cloud, without the server in front of it.
+
+    :param settings: what it is like.
+    """
+
+    def __init__(self, settings: WorldSettings) -> None:
+        self.settings = settings
+        self.address = ""
+        self.clock = Clock()
+        self.operations = Operations(self.clock, settings.seconds)
+        self.tokens = Tokens(self.clock)
+        self.policies = Policies(self)
+        self.requests = Requests()
+        self.github = GitHub(self)
+        self.sts = Sts(self)
+        self.iam_credentials = IamCredentials(self)
+        self.iam = Iam(self)
+        self.projects = Projects(self)
+        self.operations_api = OperationsApi(self)
+        self.artifact_registry = ArtifactRegistry(self)
+        self.pubsub: Any = _service(self, "pubsub", "PubSub")
+        self.eventarc: Any = _service(self, "eventarc", "Eventarc")
+        self.cloud_build: Any = _service(self, "cloud_build", "CloudBuild")
+        self.cloud_run: Any = _service(self, "cloud_run", "CloudRun")
+
+    @property
+    def base_url(self) -> str:
+        """Where the emulator is reached over HTTP; known once it is served."""
+        return f"http://{self.address}"
+
+    @property
+    def services(self) -> list[Any]:
+        """The services that answer RPCs."""
+        services = (
+            self.iam_credentials,
+            self.iam,
+            self.projects,
+            self.operations_api,
+            self.artifact_registry,
+            self.pubsub,
+            self.eventarc,
+            self.cloud_build,
+            self.cloud_run,
+        )
+        return [service for service in services if service is not None]
+
+    def deliver(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
+        """Post a message as Pub/Sub does and give the HTTP status; 502 where nobody answers.
+
+        :param url: a Cloud Run service's, or one on this machine.
+        """
+        target = urllib.parse.urlsplit(url)
+        host = target.hostname or ""
+        path = urllib.parse.urlunsplit(("", "", target.path or "/", target.query, ""))
+        if host.endswith(".run.app"):
+            return int(self.cloud_run.request(host, "POST", path, headers, body, internal=True).status)
+        if target.scheme != "http" or host not in _LOOPBACK:
+            return HTTPStatus.BAD_GATEWAY
+        connection = http.client.HTTPConnection(host, target.port or 80, timeout=_DELIVERY_SECONDS)
+        try:
+            connection.request("POST", path, body, dict(headers))
+            return connection.getresponse().status
+        except OSError:
+            return HTTPStatus.BAD_GATEWAY
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        """Stop every process and thread of the services."""
+        for service in (self.cloud_run, self.cloud_build, self.eventarc, self.pubsub):
+            if hasattr(service, "close"):
+                service.close()
+
+
+def _service(world: World, module: str, name: str) -> Any:
+    try:
+        return getattr(importlib.import_module(f"emulator.services.{module}"), name)(world)
+    except ModuleNotFoundError:
+        return None
