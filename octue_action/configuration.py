@@ -1,0 +1,310 @@
+"""octue.yaml: one table of its keys, the JSON Schema made of it, and the services the file describes.
+
+The keys and defaults are those of ``octue.configuration.ServiceConfiguration`` in Octue's SDK, 0.9 to 0.61.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jsonschema
+
+from octue_action.document import Node, Position, parse
+from octue_action.problems import Given, InvalidSettings, Problem, perhaps, shown
+
+Schema = dict[str, Any]  # JSON Schema is data whose shape only the validator knows
+
+MAXIMUM_PROBLEMS = 50
+"""More than anybody corrects at a time; a file with more is not an octue.yaml."""
+
+_NAME = "[a-z0-9]+(-[a-z0-9]+)*"
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of octue.yaml.
+
+    :param schema: JSON Schema of its value; the description says what is expected
+    :param user: who makes use of it: this action, Octue's SDK inside the service, or nobody on Cloud Run
+    """
+
+    schema: Schema
+    user: Literal["action", "sdk", "nobody"] = "action"
+
+
+def _text(description: str, *, optional: bool = False, **more: object) -> Schema:
+    kinds = ["string", "null"] if optional else "string"
+    return {"type": kinds, "minLength": 1, "maxLength": 1024, "description": description, **more}
+
+
+def _count(description: str, minimum: int, maximum: int) -> Schema:
+    return {"type": "integer", "minimum": minimum, "maximum": maximum, "description": description}
+
+
+def _list(description: str, items: Schema, *, optional: bool = True) -> Schema:
+    return {"type": ["array", "null"] if optional else "array", "items": items, "description": description}
+
+
+_ENVIRONMENT_VARIABLE: Schema = {
+    "type": "object",
+    "required": ["name", "value"],
+    "additionalProperties": False,
+    "properties": {
+        "name": _text("the variable's name"),
+        "value": {"type": ["string", "number", "boolean"], "description": "the variable's value"},
+    },
+    "description": "`name` and `value` of a variable",
+}
+
+_SECRETS: Schema = {
+    "type": ["object", "null"],
+    "additionalProperties": False,
+    "properties": {"build": _list("a list of the names of secrets that the build reads", _text("a secret's name"))},
+    "description": "`build` with a list of names of secrets",
+}
+
+_PATH = "a path inside the repository"
+_DIAGNOSTICS = _text("a Cloud Storage folder such as gs://my-bucket/diagnostics", optional=True, pattern="^gs://")
+
+KEYS: Mapping[str, Key] = {
+    "name": Key(_text("a name of lower case letters, digits and single hyphens", pattern=f"^({_NAME}/)?{_NAME}$")),
+    "namespace": Key(_text("lower case letters, digits and single hyphens", optional=True, pattern=f"^{_NAME}$")),
+    "organisation": Key(_text("the organisation's name", optional=True)),
+    "project_name": Key(_text("the Google Cloud project's id, such as my-project", optional=True)),
+    "region": Key(_text("a region such as europe-west1", optional=True)),
+    "repository_name": Key(_text("the GitHub repository's name, without its owner", optional=True)),
+    "repository_owner": Key(_text("the GitHub repository's owner", optional=True)),
+    "app_source_path": Key(_text(f"{_PATH}, such as `.`")),
+    "twine_path": Key(_text(f"{_PATH}, such as twine.json"), user="sdk"),
+    "app_configuration_path": Key(_text(f"{_PATH}, such as app_configuration.json", optional=True), user="sdk"),
+    "dockerfile_path": Key(_text(f"{_PATH}, such as Dockerfile", optional=True)),
+    "cloud_build_configuration_path": Key(_text(_PATH, optional=True), user="nobody"),
+    "minimum_instances": Key(_count("a whole number from 0", 0, 2**31 - 1)),
+    "maximum_instances": Key(_count("a whole number from 1", 1, 2**31 - 1)),
+    "concurrency": Key(_count("a whole number from 1 to 1000", 1, 1000)),
+    "memory": Key(_text("a quantity with its unit, such as 512Mi or 2Gi")),
+    "cpus": Key({"type": ["number", "string"], "description": "1, 2, 4, 6 or 8, or from 0.08 to less than 1"}),
+    "branch_pattern": Key(_text("a regular expression for branch names, such as ^main$")),
+    "environment_variables": Key(_list("a list of `name` and `value`", _ENVIRONMENT_VARIABLE)),
+    "secrets": Key(_SECRETS),
+    "crash_diagnostics_cloud_path": Key(_DIAGNOSTICS, user="sdk"),
+    "diagnostics_cloud_path": Key(_DIAGNOSTICS, user="sdk"),
+    "execution_environment": Key({"enum": ["gen1", "gen2"], "description": "gen1 or gen2"}),
+    "service_registries": Key(_list("a list of registries", {"type": "object"}), user="sdk"),
+    "event_store_table_id": Key(_text("a BigQuery table's id", optional=True), user="sdk"),
+    "delete_local_files": Key({"type": "boolean", "description": "true or false"}, user="sdk"),
+    "temporary_files_location": Key(_text("a Cloud Storage path", optional=True), user="nobody"),
+    "setup_file_path": Key(_text(_PATH, optional=True), user="nobody"),
+    "service_account_email": Key(_text("an e-mail", optional=True), user="nobody"),
+    "machine_type": Key(_text("a machine type", optional=True), user="nobody"),
+}
+
+SERVICE_SCHEMA: Schema = {
+    "type": "object",
+    "required": ["name"],
+    "additionalProperties": False,
+    "properties": {name: key.schema for name, key in KEYS.items()},
+    "description": "the keys of a service, beginning with `name`",
+}
+
+SCHEMA: Schema = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "octue.yaml",
+    "description": "`services:` with a list of services, or one service's keys",
+    "if": {"type": "object", "required": ["services"]},
+    "then": {
+        "additionalProperties": False,
+        "properties": {
+            "services": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": 100,
+                "items": SERVICE_SCHEMA,
+                "description": "a list of at least one service, each beginning with `- name:`",
+            }
+        },
+    },
+    "else": SERVICE_SCHEMA,
+}
+
+_VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+_Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceConfiguration:
+    """One service of octue.yaml, each value with its place.
+
+    :param settings: the single values by key; a key without a value is not there
+    :param written_wrongly: keys that are there, but whose value is a problem already
+    """
+
+    settings: Mapping[str, Given]
+    environment_variables: tuple[tuple[Given, Given], ...] = ()
+    build_secrets: tuple[Given, ...] = ()
+    written_wrongly: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """What octue.yaml says, as far as it can be read.
+
+    :param is_whole: every service's name could be read, so one that is not there is really missing
+    """
+
+    services: tuple[ServiceConfiguration, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    is_whole: bool = True
+
+
+def read(data: bytes, file: str) -> Configuration:
+    """Read octue.yaml.
+
+    :param data: the file's content, which nobody vouches for
+    :param file: its path, for problems
+    """
+    try:
+        root = parse(data, file)
+    except InvalidSettings as error:
+        return Configuration(problems=error.problems, is_whole=False)
+    if root is None or root.value is None:
+        empty = Problem(message=f"{file} is empty.", expected=SCHEMA["description"], file=file, line=1, title="YAML")
+        return Configuration(problems=(empty,), is_whole=False)
+    problems: list[Problem] = []
+    wrong: set[_Path] = set()
+    for violation in itertools.islice(_VALIDATOR.iter_errors(root.plain()), MAXIMUM_PROBLEMS):
+        path = tuple(violation.absolute_path)
+        wrong.add(path)
+        problems.extend(_problems(violation, path, root, file))
+    entries = _entries(root)
+    services = tuple(_service(node, _keys_below(path, wrong), file) for path, node in entries)
+    is_whole = bool(services) and all("name" in it.settings for it in services)
+    return Configuration(services=services, problems=tuple(dict.fromkeys(problems)), is_whole=is_whole)
+
+
+def _entries(root: Node) -> list[tuple[_Path, Node]]:
+    """The services of the file, in either form, with their paths."""
+    if not isinstance(root.value, dict):
+        return []
+    if (listed := root.value.get("services")) is None:
+        return [((), root)]
+    nodes = listed.value if isinstance(listed.value, list) else []
+    return [(("services", number), node) for number, node in enumerate(nodes) if isinstance(node.value, dict)]
+
+
+def _keys_below(path: _Path, wrong: Iterable[_Path]) -> frozenset[str]:
+    depth = len(path)
+    return frozenset(str(it[depth]) for it in wrong if len(it) > depth and it[:depth] == path)
+
+
+def _service(node: Node, wrong: frozenset[str], file: str) -> ServiceConfiguration:
+    nodes = node.value if isinstance(node.value, dict) else {}
+    usable = {key: it for key, it in nodes.items() if key in KEYS and key not in wrong and it.value is not None}
+    variables, secrets = usable.get("environment_variables"), usable.get("secrets")
+    build = secrets.value.get("build") if secrets and isinstance(secrets.value, dict) else None
+    return ServiceConfiguration(
+        settings={key: _given(key, it, file) for key, it in usable.items() if not isinstance(it.value, dict | list)},
+        environment_variables=tuple(
+            (_given("name", it.at(["name"]), file), _given("value", it.at(["value"]), file)) for it in _items(variables)
+        ),
+        build_secrets=tuple(_given("secrets", it, file) for it in _items(build)),
+        written_wrongly=wrong,
+    )
+
+
+def _items(node: Node | None) -> list[Node]:
+    return node.value if node is not None and isinstance(node.value, list) else []
+
+
+def _given(name: str, node: Node, file: str) -> Given:
+    return Given(name=name, text=node.text, file=file, line=node.position.line, column=node.position.column)
+
+
+def _problems(violation: jsonschema.ValidationError, path: _Path, root: Node, file: str) -> list[Problem]:
+    node = root.at(list(path))
+    schema: Schema = dict(violation.schema) if isinstance(violation.schema, Mapping) else {}
+    if violation.validator == "additionalProperties":
+        return _unknown_keys(list(schema["properties"]), node, file)
+    if violation.validator == "required":
+        missing = [key for key in schema["required"] if key not in node.keys]
+        return [_problem(node.position, f"`{key}` is missing here.", f"`{key}: ...`", key, file) for key in missing]
+    name = next((step for step in reversed(path) if isinstance(step, str)), "")
+    expected = schema.get("description", "") if path else SCHEMA["description"]
+    hint = _hint(name, node, wants_text="string" in schema.get("type", ""))
+    return [_problem(node.position, f"{_subject(path, file)} is {_found(node)}.{hint}", expected, name, file)]
+
+
+def _subject(path: _Path, file: str) -> str:
+    match path:
+        case (*_, str(key)):
+            return f"`{key}`"
+        case (*_, str(key), int()):
+            return f"An item of `{key}`"
+        case _:
+            return file
+
+
+def _unknown_keys(known: list[str], node: Node, file: str) -> list[Problem]:
+    candidates = [*known, "services"] if known == list(KEYS) else known
+    unknown = [key for key in node.keys if key not in known]
+    problems = [
+        _problem(node.keys[key], f"{shown(key)} is not a key of octue.yaml.{_meant(key, candidates)}", "", key, file)
+        for key in unknown[:MAXIMUM_PROBLEMS]
+    ]
+    if rest := len(unknown) - len(problems):
+        problems.append(_problem(node.position, f"{rest:,} more keys here are unknown.", "", "unknown keys", file))
+    return problems
+
+
+def _meant(key: str, candidates: list[str]) -> str:
+    if candidates == ["services"] and key in KEYS:
+        return " Here it belongs to one of the services: move it below `- name:`."
+    if candidates in (["name", "value"], ["build"]):
+        return f" Only {' and '.join(f'`{it}`' for it in candidates)} can stand here."
+    return perhaps(key, candidates)
+
+
+def _problem(position: Position, message: str, expected: str, title: str, file: str) -> Problem:
+    return Problem(
+        message=message,
+        expected=expected,
+        file=file,
+        line=position.line,
+        column=position.column,
+        title=shown(title)[1:-1],
+    )
+
+
+def _found(node: Node) -> str:
+    match node.value:
+        case None:
+            return "empty"
+        case dict():
+            return "a mapping"
+        case list():
+            return f"a list of {len(node.value)}" if node.value else "an empty list"
+        case bool():
+            return f"the word {node.text}"
+        case int() | float():
+            return f"the number {node.text}"
+        case _:
+            return f"the text {shown(node.text)}"
+
+
+def _hint(name: str, node: Node, *, wants_text: bool) -> str:
+    """What was perhaps meant by a value of the wrong kind."""
+    if name == "memory" and isinstance(node.value, int):
+        return f" Perhaps you meant `{node.text}Mi`."
+    if name in {"name", "namespace"} and isinstance(node.value, str):
+        legal = re.sub("[^a-z0-9]+", "-", node.text[:64].lower()).strip("-")
+        return f" Perhaps you meant `{legal}`." if legal else ""
+    if isinstance(node.value, str) and re.fullmatch("[0-9]{1,9}", node.text):
+        return f" Perhaps you meant `{node.text}`, without quotes."
+    if isinstance(node.value, bool | int | float) and wants_text:
+        return f" Perhaps you meant `'{node.text}'`, in quotes."
+    return ""

@@ -1,0 +1,105 @@
+"""Every name that is derived from a service's: pure functions, so all of them are known before anything is made."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+
+TOPIC_PREFIX = "octue.services."
+
+_HASH_LENGTH = 8
+_ACCOUNT_MINIMUM, _ACCOUNT_MAXIMUM = 6, 30
+_LOOKS_HASHED = re.compile(r"-[0-9a-f]{8}\Z")
+
+
+def service(namespace: str | None, name: str, preview: str | None = None) -> str:
+    """The Cloud Run service's name: the Octue service's, its namespace before it and the preview's suffix after it.
+
+    :param namespace: the Octue namespace, e.g. ``my-org``
+    :param name: the Octue service's name, e.g. ``sum``
+    :param preview: suffix of a preview deployment, e.g. ``pr-123``
+    """
+    return "-".join(part for part in (namespace, name, preview) if part)
+
+
+def service_id(project_id: str, region: str, service: str) -> str:
+    """The UUID of a service that has none yet: always the same for the same service, so no state has to be kept.
+
+    :param service: the Cloud Run service's name
+    """
+    return str(
+        uuid.uuid5(
+            uuid.NAMESPACE_URL, f"//run.googleapis.com/projects/{project_id}/locations/{region}/services/{service}"
+        )
+    )
+
+
+def topic_id(service_id: uuid.UUID | str) -> str:
+    """The Pub/Sub topic on which the service is asked: ``octue.services.<uuid>``."""
+    return f"{TOPIC_PREFIX}{service_id}"
+
+
+def service_account_id(service: str) -> str:
+    """The id of the service's runtime account: the service's name, made to fit 6 to 30 characters.
+
+    A name that has to be changed gets a short hash, and so does one that looks as if it had one: two services never
+    share an account. The limits are those of ``google.iam.admin.v1.CreateServiceAccountRequest.account_id``.
+    """
+    if _ACCOUNT_MINIMUM <= len(service) <= _ACCOUNT_MAXIMUM and not _LOOKS_HASHED.search(service):
+        return service
+    digest = hashlib.sha256(service.encode()).hexdigest()[:_HASH_LENGTH]
+    stem = service if len(service) >= _ACCOUNT_MINIMUM else f"octue-{service}"
+    return f"{stem[: _ACCOUNT_MAXIMUM - _HASH_LENGTH - 1].rstrip('-')}-{digest}"
+
+
+def service_account_email(account_id: str, project_id: str) -> str:
+    """The e-mail of a service account; in a domain-scoped project (``example.com:proj``) the domain comes last."""
+    domain, _, project = project_id.rpartition(":")
+    return f"{account_id}@{f'{project}.{domain}' if domain else project}.iam.gserviceaccount.com"
+
+
+def artifact_repository(service: str) -> str:
+    """The Artifact Registry repository that keeps the service's images."""
+    return service
+
+
+def image(region: str, project_id: str, service: str, commit: str) -> str:
+    """The image of a commit, tagged with its full SHA.
+
+    :param project_id: a domain-scoped project ``example.com:proj`` is a path of two parts in an image's name
+    """
+    path = project_id.replace(":", "/")
+    return f"{region}-docker.pkg.dev/{path}/{artifact_repository(service)}/{service}:{commit}"
+
+
+def build_trigger(service: str) -> str:
+    """The Cloud Build trigger's name; legal because a service's name is (letters, digits, hyphens, under 64)."""
+    return service
+
+
+def eventarc_trigger(service: str) -> str:
+    """The Eventarc trigger's name; legal because a service's name is (starts with a letter, under 63)."""
+    return service
+
+
+def octue_role(project_id: str) -> str:
+    """The role that lets a service ask and answer: custom role ids have no hyphens, so Octue's title cannot be one."""
+    return f"projects/{project_id}/roles/octue_service_user"
+
+
+def label_value(text: str) -> str:
+    """Any text as the value of a Google Cloud label: lower case letters, digits, ``_`` and ``-``, at most 63."""
+    return re.sub(r"[^a-z0-9_-]", "-", text.lower())[:63]
+
+
+def labels(service: str, repository_id: str) -> dict[str, str]:
+    """The labels that say whose a resource is.
+
+    :param repository_id: GitHub's number of the repository, which survives renaming
+    """
+    return {
+        "managed-by": "octue-action",
+        "octue-service": label_value(service),
+        "github-repository-id": label_value(repository_id),
+    }
