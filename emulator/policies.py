@@ -93,15 +93,15 @@ class Policies:
         with self._lock:
             self._store(resource_name, policy)
 
-    def members(self, resource_name: str, role: str) -> set[str]:
+    def members(self, resource_name: str, role: str) -> frozenset[str]:
         """The members that have a role on a resource without condition."""
         bindings = self.get(resource_name).bindings
-        return {
+        return frozenset(
             member
             for binding in bindings
             for member in binding.members
             if binding.role == role and not binding.condition.expression
-        }
+        )
 
     def grants(self, resource_name: str, roles: Collection[str], members: Collection[str]) -> bool:
         """Whether any of the members has any of the roles on a resource, without condition."""

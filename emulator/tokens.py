@@ -11,6 +11,7 @@ from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.types import Options
 
 from emulator.clock import Clock
 from emulator.errors import ApiError, unauthenticated
@@ -26,6 +27,9 @@ _MISSING = (
     "Request is missing required authentication credential. Expected OAuth 2 access token, login cookie or other valid "
     "authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project."
 )
+
+# Times go by the emulator's clock, and each token's audience is checked where the token is used.
+_TIMES_UNCHECKED: Options = {"verify_exp": False, "verify_iat": False, "verify_nbf": False, "verify_aud": False}
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,7 @@ class SigningKey:
 
         :raises jwt.InvalidTokenError: for anything else.
         """
-        unchecked = {"verify_exp": False, "verify_iat": False, "verify_nbf": False, "verify_aud": False}
-        claims: dict[str, Any] = jwt.decode(token, self._public, algorithms=["RS256"], options=unchecked)
+        claims: dict[str, Any] = jwt.decode(token, self._public, algorithms=["RS256"], options=_TIMES_UNCHECKED)
         return claims
 
     @functools.cached_property
@@ -98,9 +101,10 @@ class Tokens:
         """
         if not token:
             raise unauthenticated(_MISSING)
-        unchecked = {"verify_exp": False}
         try:
-            claims = jwt.decode(token.removeprefix(_PREFIX), self._secret, algorithms=["HS256"], options=unchecked)
+            claims = jwt.decode(
+                token.removeprefix(_PREFIX), self._secret, algorithms=["HS256"], options=_TIMES_UNCHECKED
+            )
         except jwt.InvalidTokenError:
             raise unauthenticated(_INVALID) from None
         if claims["exp"] <= self._clock.time():

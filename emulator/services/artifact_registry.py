@@ -136,7 +136,7 @@ class ArtifactRegistry:
             repository = self._repository(request.repository.name)
             for path in paths:
                 setattr(repository, path, getattr(request.repository, path))
-            repository.update_time = self._world.clock.now()
+            repository.update_time = self._world.clock.timestamp()
             return registry.Repository(repository)
 
     def delete_repository(self, request: registry.DeleteRepositoryRequest, call: Call) -> operations_pb2.Operation:  # noqa: ARG002 - every RPC has a call
@@ -236,9 +236,10 @@ class ArtifactRegistry:
     def _completed(self, repository: registry.Repository, name: str) -> registry.Repository:
         """With what Artifact Registry fills in by itself, as recorded from it."""
         scanning = registry.Repository.VulnerabilityScanningConfig
-        now = self._world.clock.now()
+        now = self._world.clock.timestamp()
         repository.name = name
-        repository.mode = repository.mode or registry.Repository.Mode.STANDARD_REPOSITORY
+        if not repository.mode:
+            repository.mode = registry.Repository.Mode.STANDARD_REPOSITORY
         repository.create_time = repository.update_time = now
         repository.satisfies_pzi = True
         if repository.mode == registry.Repository.Mode.STANDARD_REPOSITORY:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from emulator.world import World
 
 ISSUER = "https://token.actions.githubusercontent.com"
+METHOD = "github.actions.IdToken/GetIdToken"
 HOST = "token.actions.githubusercontent.com"
 API_HOST = "api.github.com"
 ID_TOKEN_SECONDS = 300

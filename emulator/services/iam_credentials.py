@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from google.cloud import iam_credentials_v1
 
@@ -33,7 +33,8 @@ class IamCredentials:
         email = self._allowed(request.name, "iam.serviceAccounts.getAccessToken", call)
         if not request.scope:
             raise invalid_argument("Request contains an invalid argument.")
-        seconds = request.lifetime.total_seconds() or LIFETIME_SECONDS
+        lifetime: Any = request.lifetime  # proto-plus gives a timedelta, whatever its annotation says
+        seconds = lifetime.total_seconds() or LIFETIME_SECONDS
         if seconds > LIFETIME_SECONDS:
             raise invalid_argument("The access token lifetime cannot exceed 3600 seconds.")
         principal = f"serviceAccount:{email}"

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import celpy
 import jwt
+from celpy.adapter import json_to_cel
+from celpy.celparser import CELParseError
+from celpy.evaluation import CELEvalError
 
 from emulator.services import github
 from emulator.tokens import LIFETIME_SECONDS
@@ -157,7 +160,7 @@ class Sts:
             raise TokenError("invalid_grant", f"ID Token issued at {claims['iat']} is not yet valid.")
 
     def _attributes(self, claims: Mapping[str, Any]) -> dict[str, str]:
-        assertion = celpy.json_to_cel(dict(claims))
+        assertion = json_to_cel(dict(claims))
         attributes = {
             name: str(_evaluate(expression, {"assertion": assertion}))
             for name, expression in self.provider.mapping.items()
@@ -186,7 +189,7 @@ def _namespaces(attributes: Mapping[str, str]) -> dict[str, Any]:
     for name, value in attributes.items():
         namespace, _, field = name.partition(".")
         namespaces[namespace][field] = value
-    return {namespace: celpy.json_to_cel(fields) for namespace, fields in namespaces.items()}
+    return {namespace: json_to_cel(fields) for namespace, fields in namespaces.items()}
 
 
 @functools.lru_cache
@@ -198,5 +201,5 @@ def _program(expression: str) -> Any:
 def _evaluate(expression: str, names: dict[str, Any]) -> Any:
     try:
         return _program(expression).evaluate(names)
-    except (celpy.CELEvalError, celpy.CELParseError):
+    except (CELEvalError, CELParseError):
         raise TokenError("invalid_grant", "The attribute mapping or condition could not be evaluated.") from None

@@ -1,0 +1,99 @@
+"""What happens to every API call, however it came: its token checked, the call noted, a refusal in Google's form."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+
+from emulator.errors import ApiError
+from emulator.rpc import ANONYMOUS, Call, Method, Methods
+from emulator.tokens import Identity
+from emulator.world import World
+
+logger = logging.getLogger(__name__)
+
+# Clients that find PUBSUB_EMULATOR_HOST send no token at all.
+_OPEN_TO_ALL = ("google.pubsub.v1.Publisher/", "google.pubsub.v1.Subscriber/")
+_SCHEME = "bearer "
+_NOBODY = Identity(ANONYMOUS, frozenset())
+
+
+class Dispatcher:
+    """From a method's name and a token to its answer.
+
+    :param world: whose services answer.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.methods = Methods(world.services)
+
+    def answer(self, name: str, authorization: str | None, parse: Callable[[Method], Any]) -> Any:
+        """The answer to a call with one request.
+
+        :param name: full name of the method.
+        :param authorization: the header of that name; ``None`` where there is none.
+        :param parse: gives the request's message.
+        :raises ApiError: whatever the service refuses it with.
+        """
+        with self.admitted(name, authorization) as call:
+            method = self.methods.find(name)
+            return method.answer(parse(method), call)
+
+    def stream(
+        self, name: str, authorization: str | None, requests: Iterator[Any], is_active: Callable[[], bool]
+    ) -> Iterator[Any]:
+        """The answers to a stream of requests.
+
+        :param is_active: whether the caller still listens.
+        :raises ApiError: whatever the service refuses it with.
+        """
+        with self.admitted(name, authorization, is_active) as call:
+            yield from self.methods.find(name).answer(requests, call)
+
+    @contextlib.contextmanager
+    def admitted(
+        self, name: str, authorization: str | None, is_active: Callable[[], bool] = lambda: True
+    ) -> Iterator[Call]:
+        """A call whose token is good, noted with how it ends.
+
+        :raises ApiError: UNAUTHENTICATED for a bad token; INTERNAL where the emulator itself fails.
+        """
+        identity, refusal = self._identify(name, authorization)
+        number = self._world.requests.begin(name, identity.principal)
+        status = grpc.StatusCode.OK
+        try:
+            if refusal is not None:
+                raise refusal
+            yield Call(name, identity.principal, identity.members, is_active)
+        except ApiError as error:
+            status = error.code
+            raise
+        except (grpc.RpcError, GeneratorExit):
+            status = grpc.StatusCode.CANCELLED
+            raise
+        except Exception as error:
+            status = grpc.StatusCode.INTERNAL
+            logger.exception("%s failed", name)
+            raise ApiError(status, f"emulator: {error!r}") from error
+        finally:
+            self._world.requests.end(number, status.name)
+
+    def _identify(self, name: str, authorization: str | None) -> tuple[Identity, ApiError | None]:
+        if authorization is None and name.startswith(_OPEN_TO_ALL):
+            return _NOBODY, None
+        try:
+            return self._world.tokens.identify(bearer_token(authorization)), None
+        except ApiError as refusal:
+            return _NOBODY, refusal
+
+
+def bearer_token(authorization: str | None) -> str | None:
+    """The token in an ``Authorization`` header; ``None`` where there is no bearer token."""
+    if authorization is None or not authorization.lower().startswith(_SCHEME):
+        return None
+    return authorization[len(_SCHEME) :].strip()
