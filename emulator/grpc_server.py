@@ -51,7 +51,7 @@ class _Handler(grpc.GenericRpcHandler):
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
         name = handler_call_details.method.removeprefix("/")
         metadata = dict(handler_call_details.invocation_metadata)
-        authorization = metadata.get("authorization")
+        authorization = str(metadata["authorization"]) if "authorization" in metadata else None
         try:
             method = self._dispatcher.methods.find(name)
         except ApiError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import threading
 import urllib.parse
 from collections.abc import Callable, Mapping
@@ -12,13 +13,18 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import grpc
+
 from emulator import rest
 from emulator.dispatch import Dispatcher, bearer_token
 from emulator.errors import ApiError, invalid_argument, not_found
 from emulator.front import LOOPBACK
+from emulator.operations import raw
 from emulator.rpc import SYSTEM
 from emulator.services import github, sts
 from emulator.world import World
+
+logger = logging.getLogger(__name__)
 
 _KEYS_HOST = "www.googleapis.com"
 _RUN_DOMAIN = ".run.app"
@@ -137,7 +143,11 @@ class Site:
         try:
             return self._place(request.host)(request)
         except ApiError as error:
-            return _json(rest.error_json(error), error.http_status)
+            refusal = error
+        except Exception as error:
+            logger.exception("%s /%s%s failed", request.method, request.host, request.path)
+            refusal = ApiError(grpc.StatusCode.INTERNAL, f"emulator: {error!r}")
+        return _json(rest.error_json(refusal), refusal.http_status)
 
     def _place(self, host: str) -> Callable[[HttpRequest], HttpResponse]:
         if host.endswith(_RUN_DOMAIN):
@@ -230,7 +240,7 @@ class Site:
         for kind, (name, parameter, place) in _LISTS.items():
             method = self._dispatcher.methods.find(name)
             request = method.request_type(**{parameter: place.format(**places)})
-            shown[kind] = rest.to_json(rest.raw(method.answer(request, SYSTEM)))
+            shown[kind] = rest.to_json(raw(method.answer(request, SYSTEM)))
         policies = self._world.policies
         shown["policies"] = {name: rest.to_json(policies.get(name)) for name in policies.names()}
         return shown

@@ -9,12 +9,12 @@ import importlib
 import json
 import re
 import urllib.parse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf import json_format
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from emulator.dispatch import Dispatcher
@@ -87,14 +87,14 @@ class Route:
     :param path: matches the path; a group per path variable.
     :param variables: field path of each group.
     :param body: the field that the body is; ``*`` for the whole request; empty for none.
-    :param rpc: full names of the method, the first that is implemented counts.
+    :param rpc: full name of the method.
     """
 
     http_method: str
     path: re.Pattern[str]
     variables: tuple[str, ...]
     body: str
-    rpc: tuple[str, ...]
+    rpc: str
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Rest:
             fields = _fields(method.request_type, route, match, parameters, body)
             return _message(method.request_type, fields)
 
-        answer = raw(self.dispatcher.answer(self._name(route), authorization, parse))
+        answer = raw(self.dispatcher.answer(route.rpc, authorization, parse))
         return to_json(answer, integer_enums=("$alt", _INTEGER_ENUMS) in parameters)
 
     def _find(self, http_method: str, host: str, path: str) -> tuple[Route, re.Match[str]]:
@@ -138,17 +138,14 @@ class Rest:
                 return route, match
         raise not_found(f"The requested URL {path} was not found on this server.")
 
-    def _name(self, route: Route) -> str:
-        implemented = {method.name for method in self.dispatcher.methods}
-        return next((name for name in route.rpc if name in implemented), route.rpc[0])
-
 
 def build(dispatcher: Dispatcher) -> Rest:
     """The routes of all APIs, for the services of a dispatcher."""
+    implemented = {method.name for method in dispatcher.methods}
     routes: dict[str, list[Route]] = {}
     for host, module, service in _APIS:
-        routes.setdefault(host, []).extend(_library_routes(module, service))
-    routes[_IAM_HOST] = [_route(*route[:3], (f"{_IAM_SERVICE}/{route[3]}",)) for route in _IAM_ROUTES]
+        routes.setdefault(host, []).extend(_library_routes(module, service, implemented))
+    routes[_IAM_HOST] = [_route(*route[:3], f"{_IAM_SERVICE}/{route[3]}") for route in _IAM_ROUTES]
     # A template that ends in a verb goes before one whose last variable would swallow the verb.
     ordered = {host: sorted(found, key=lambda route: not _has_verb(route)) for host, found in routes.items()}
     return Rest(dispatcher, ordered)
@@ -172,21 +169,21 @@ def error_json(error: ApiError) -> dict[str, Any]:
     return {"error": content}
 
 
-def _library_routes(module: str, service: str) -> Iterator[Route]:
+def _library_routes(module: str, service: str, implemented: Container[str]) -> Iterator[Route]:
     transports = importlib.import_module(f"{module}.transports.rest_base")
-    for name, transport in vars(transports).items():
-        if not name.startswith("_Base") or not name.endswith("RestTransport"):
-            continue
-        for attribute, binding in vars(transport).items():
-            if not attribute.startswith("_Base") or not hasattr(binding, "_get_http_options"):
-                continue
+    classes = (value for key, value in vars(transports).items() if re.fullmatch("_Base.*RestTransport", key))
+    for transport in classes:
+        bindings = {key: value for key, value in vars(transport).items() if hasattr(value, "_get_http_options")}
+        for attribute, binding in bindings.items():
             rpc = attribute.removeprefix("_Base")
-            names = tuple(f"{owner}/{rpc}" for owner in (service, *_MIXINS))
+            own = f"{service}/{rpc}"
+            shared = (f"{mixin}/{rpc}" for mixin in _MIXINS)
+            name = next((name for name in (own, *shared) if name in implemented), own)
             for option in binding._get_http_options():
-                yield _route(option["method"].upper(), option["uri"], option.get("body", ""), names)
+                yield _route(option["method"].upper(), option["uri"], option.get("body", ""), name)
 
 
-def _route(http_method: str, template: str, body: str, rpc: tuple[str, ...]) -> Route:
+def _route(http_method: str, template: str, body: str, rpc: str) -> Route:
     pattern, end, variables = "", 0, []
     for match in _VARIABLE.finditer(template):
         pattern += re.escape(template[end : match.start()]) + f"({_wildcards(match[2] or '*')})"
@@ -210,7 +207,7 @@ def _fields(
     parameters: Sequence[tuple[str, str]],
     body: bytes,
 ) -> dict[str, Any]:
-    descriptor: Descriptor = raw(request_type()).DESCRIPTOR
+    descriptor = raw(request_type()).DESCRIPTOR
     fields: dict[str, Any] = {}
     if route.body:
         content = _parse_json(body)
@@ -233,7 +230,7 @@ def _parse_json(body: bytes) -> dict[str, Any]:
     return content
 
 
-def _put(fields: dict[str, Any], descriptor: Descriptor, path: str, value: str) -> None:
+def _put(fields: dict[str, Any], descriptor: Any, path: str, value: str) -> None:
     """Set a field given by its path, ``service.name``, in JSON made for a message type."""
     first, _, rest = path.partition(".")
     field = descriptor.fields_by_name.get(first) or descriptor.fields_by_camelcase_name.get(first)

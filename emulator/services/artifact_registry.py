@@ -238,8 +238,7 @@ class ArtifactRegistry:
         scanning = registry.Repository.VulnerabilityScanningConfig
         now = self._world.clock.timestamp()
         repository.name = name
-        if not repository.mode:
-            repository.mode = registry.Repository.Mode.STANDARD_REPOSITORY
+        repository.mode = registry.Repository.Mode(repository.mode or registry.Repository.Mode.STANDARD_REPOSITORY)
         repository.create_time = repository.update_time = now
         repository.satisfies_pzi = True
         if repository.mode == registry.Repository.Mode.STANDARD_REPOSITORY:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
-from emulator.errors import unauthenticated
+from emulator.errors import invalid_argument, unauthenticated
 from emulator.tokens import SigningKey
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class GitHub:
         :param event_name: ``push``, ``workflow_dispatch``, ``pull_request``, ...
         :param environment: the deployment environment of the job.
         :param id_token_permission: whether the job has ``id-token: write``; a pull request from a fork never has it.
+        :raises ApiError: INVALID_ARGUMENT where the local git repository has no such ``ref``.
         """
         repository = repository or self._world.settings.trusted
         number = next(self._runs)
@@ -135,7 +136,10 @@ class GitHub:
         if folder is None:
             return hashlib.sha1(f"{repository} {ref}".encode(), usedforsecurity=False).hexdigest()
         command = ["git", "-C", str(folder), "rev-parse", "--verify", f"{ref}^{{commit}}"]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise invalid_argument(f"{repository} has no {ref}: {done.stderr.strip()}")
+        return done.stdout.strip()
 
     def _id_token_variables(self, claims: dict[str, str]) -> dict[str, str]:
         expiry = int(self._world.clock.time()) + _REQUEST_TOKEN_SECONDS
