@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 Client = TypeVar("Client")
+Item = TypeVar("Item")
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
@@ -125,9 +126,16 @@ class Google:
 
     :param credentials: of google-auth; refreshed as needed.
     :param emulator: ``127.0.0.1:PORT`` where an emulator answers in Google's place; None for Google itself.
+    :param progress: told, in a sentence, what is being waited for.
     """
 
-    def __init__(self, credentials: Credentials, emulator: str | None = None) -> None:
+    def __init__(
+        self,
+        credentials: Credentials,
+        emulator: str | None = None,
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.progress = progress
         self._credentials = credentials
         self._emulator = emulator
         self._lock = threading.RLock()
@@ -201,6 +209,14 @@ class Google:
         """
         return self._call(method, request, (TRANSIENT,))
 
+    def list(self, method: Callable[..., Iterable[Item]], request: Any) -> list[Item]:
+        """Call a method that lists, and give the items of all pages.
+
+        :raises GoogleError: where it is refused.
+        """
+        call = functools.partial(method, request=request, timeout=CALL_SECONDS, retry=None)
+        return _repeated(lambda: [*call()], (TRANSIENT,), getattr(method, "__name__", "list"))
+
     def find(self, method: Callable[..., Answer], request: Any) -> Answer | None:
         """Call a method that reads one thing; None where there is no such thing.
 
@@ -220,6 +236,18 @@ class Google:
         :raises GoogleError: where it is refused.
         """
         return self._call(method, request, wait_out)
+
+    def remove(self, method: Callable[..., Answer], request: Any) -> Answer | None:
+        """Call a method that deletes one thing; None where it is gone already.
+
+        :raises GoogleError: where it is refused for another reason.
+        """
+        try:
+            return self.write(method, request)
+        except GoogleError as error:
+            if error.status == "NOT_FOUND":
+                return None
+            raise
 
     def finish(self, operation: Any, *, seconds: float = OPERATION_SECONDS) -> Any:
         """Wait for a long-running operation by asking again and again, and give its response.

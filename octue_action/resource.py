@@ -14,6 +14,18 @@ if TYPE_CHECKING:
     from octue_action.google import Google
 
 
+OWNERSHIP_LABELS = ("managed-by", "octue-service", "github-repository-id")
+
+
+def is_ours(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Whether labels say that this action made the thing for this very service and repository.
+
+    :param labels: those of the thing, as read.
+    :param wanted: those it would get.
+    """
+    return all(labels.get(key) == wanted[key] for key in OWNERSHIP_LABELS)
+
+
 class Mark(enum.Enum):
     """What a field is beside a setting that may be compared and changed: ``Annotated[str, Mark.IDENTITY]``."""
 

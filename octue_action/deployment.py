@@ -1,0 +1,294 @@
+"""The guide as one list: from the settings of a service to the resources that should stand in Google Cloud."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from octue_action import names
+from octue_action.plan import Action, Plan
+from octue_action.resource import Resource
+from octue_action.resources.artifact_repository import ArtifactRepository
+from octue_action.resources.build_trigger import NEVER, BuildTrigger
+from octue_action.resources.cloud_run_service import CloudRunService, bytes_of
+from octue_action.resources.container_image import ContainerImage
+from octue_action.resources.eventarc_trigger import EventarcTrigger
+from octue_action.resources.iam_member import IamMember
+from octue_action.resources.pubsub_subscription import PubsubSubscription
+from octue_action.resources.pubsub_topic import PubsubTopic
+from octue_action.resources.service_account import ServiceAccount
+
+if TYPE_CHECKING:
+    from google.cloud import eventarc_v1
+
+    from octue_action.google import Google
+    from octue_action.settings import ServiceSettings, Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """One Octue service and all that belongs to it.
+
+    :param service: where and how it runs.
+    :param topic: where it is asked.
+    :param account: e-mail of the account it runs as.
+    :param trigger: what carries questions to it.
+    :param image: the image that is built for it; None where a ready one was given.
+    :param others: everything else.
+    """
+
+    service: CloudRunService
+    topic: PubsubTopic
+    account: str
+    trigger: EventarcTrigger
+    image: ContainerImage | None
+    others: tuple[Resource, ...]
+
+    @property
+    def service_id(self) -> str:
+        """The UUID by which ``Child`` knows it."""
+        return self.topic.topic_id.removeprefix(names.TOPIC_PREFIX)
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """All of them, in the order in which a person would make them."""
+        listed = [*self.others, self.image, self.topic, self.service, self.trigger]
+        order = {kind: position for position, kind in enumerate(ORDER)}
+        return tuple(sorted((r for r in listed if r is not None), key=lambda r: order[type(r)]))
+
+
+ORDER: tuple[type[Resource], ...] = (
+    ServiceAccount,
+    ArtifactRepository,
+    BuildTrigger,
+    ContainerImage,
+    PubsubTopic,
+    CloudRunService,
+    IamMember,
+    EventarcTrigger,
+    PubsubSubscription,
+)
+
+
+class Existing:
+    """What is there of the triggers in the regions of a deployment, read once: it decides about topics and names.
+
+    :param triggers: the Eventarc triggers of each region.
+    """
+
+    def __init__(self, triggers: Mapping[str, Iterable[eventarc_v1.Trigger]]) -> None:
+        self._triggers = {region: list(listed) for region, listed in triggers.items()}
+
+    @classmethod
+    def read(cls, google: Google, settings: Settings) -> Existing:
+        """Ask Eventarc for the triggers of every region that a service is in."""
+        from google.cloud import eventarc_v1
+
+        parents = {s.region: f"projects/{settings.project_id}/locations/{s.region}" for s in settings.services}
+        return cls(
+            {
+                region: google.list(google.eventarc.list_triggers, eventarc_v1.ListTriggersRequest(parent=parent))
+                for region, parent in parents.items()
+            }
+        )
+
+    def trigger_of(self, service: ServiceSettings) -> eventarc_v1.Trigger | None:
+        """The trigger that carries questions to a service: our own, or one made by hand after Octue's guide."""
+        ours = names.eventarc_trigger(service.service)
+        candidates = [t for t in self._triggers.get(service.region, ()) if _asks(t, service)]
+        return next((t for t in candidates if t.name.rpartition("/")[2] == ours), next(iter(candidates), None))
+
+
+def _asks(trigger: eventarc_v1.Trigger, service: ServiceSettings) -> bool:
+    destination = trigger.destination.cloud_run
+    return (
+        destination.service == service.service
+        and destination.region == service.region
+        and _topic_id(trigger).startswith(names.TOPIC_PREFIX)
+    )
+
+
+def _topic_id(trigger: eventarc_v1.Trigger) -> str:
+    return str(trigger.transport.pubsub.topic.rpartition("/")[2])
+
+
+def desired(settings: Settings, service: ServiceSettings, existing: Existing) -> Deployment:
+    """What should stand for one service.
+
+    :param existing: a trigger that is there keeps its name, and its topic is kept where the settings name none.
+    """
+    labels = names.labels(service.service, settings.github.repository_id)
+    trigger = existing.trigger_of(service)
+    derived = names.topic_id(names.service_id(settings.project_id, service.region, service.service))
+    given = names.topic_id(service.service_id) if service.service_id else ""
+    topic_id = given or (_topic_id(trigger) if trigger is not None else derived)
+    topic = PubsubTopic(
+        project_id=settings.project_id, topic_id=topic_id, labels=labels, kept=bool(given) or topic_id != derived
+    )
+    account, made = _runtime_account(settings, service, labels)
+    build = _build(settings, service, labels)
+    image = next((resource for resource in build if isinstance(resource, ContainerImage)), None)
+    run = _cloud_run_service(settings, service, labels, topic, account, (*made, *build))
+    role = IamMember(
+        resource=f"projects/{settings.project_id}",
+        role=settings.octue_role,
+        member=f"serviceAccount:{account}",
+        depends_on=_addresses(made),
+    )
+    invoker = IamMember(
+        resource=run.resource_name,
+        role="roles/run.invoker",
+        member=f"serviceAccount:{account}",
+        may_be_public=service.ingress == "all",
+        part_of=run.address,
+        depends_on=_addresses([run, *made]),
+    )
+    carrier = EventarcTrigger(
+        project_id=settings.project_id,
+        location=service.region,
+        trigger_id=trigger.name.rpartition("/")[2] if trigger is not None else names.eventarc_trigger(service.service),
+        topic=topic.resource_name,
+        service=service.service,
+        service_account=account,
+        labels=labels,
+        depends_on=_addresses([topic, run, role, invoker]),
+    )
+    subscription = PubsubSubscription(
+        trigger=carrier.resource_name, part_of=carrier.address, depends_on=_addresses([carrier])
+    )
+    others = (*made, *(r for r in build if r is not image), role, invoker, subscription)
+    return Deployment(service=run, topic=topic, account=account, trigger=carrier, image=image, others=others)
+
+
+def known(deployment: Deployment, service: ServiceSettings, existing: Existing) -> dict[str, Resource]:
+    """What has been read of a deployment's resources already, by address."""
+    trigger = existing.trigger_of(service)
+    return {deployment.trigger.address: deployment.trigger.canonical(trigger)} if trigger is not None else {}
+
+
+def without_waiting_for_pushes(plan: Plan) -> Plan:
+    """The plan in which no image waits for the build of a push, where its trigger is only made by this run."""
+
+    def settled(resource: Resource) -> Resource:
+        if not isinstance(resource, ContainerImage):
+            return resource
+        trigger = plan.by_address.get(f"{BuildTrigger.kind}.{resource.trigger.rpartition('/')[2]}")
+        is_new = trigger is not None and trigger.action is Action.CREATE
+        return replace(resource, pushed=False) if is_new else resource
+
+    return replace(plan, changes=tuple(replace(c, resource=settled(c.resource)) for c in plan.changes))
+
+
+def _runtime_account(
+    settings: Settings, service: ServiceSettings, labels: Mapping[str, str]
+) -> tuple[str, tuple[ServiceAccount, ...]]:
+    if service.runtime_service_account:
+        return service.runtime_service_account, ()
+    account_id = names.service_account_id(service.service)
+    email = names.service_account_email(account_id, settings.project_id)
+    account = ServiceAccount(
+        project_id=settings.project_id,
+        account_id=account_id,
+        email=email,
+        owner=labels,
+        display_name=f"Octue service {service.service}",
+    )
+    return email, (account,)
+
+
+def _build(settings: Settings, service: ServiceSettings, labels: Mapping[str, str]) -> tuple[Resource, ...]:
+    if service.image:
+        return ()
+    repository = ArtifactRepository(
+        project_id=settings.project_id,
+        location=service.region,
+        repository_id=names.artifact_repository(service.service),
+        labels=labels,
+    )
+    tagged = names.image(service.region, settings.project_id, service.service, settings.github.commit)
+    trigger = BuildTrigger(
+        project_id=settings.project_id,
+        location=service.region,
+        trigger_name=names.build_trigger(service.service),
+        repository=service.repository_connection or settings.github.repository,
+        branch_pattern=service.branch_pattern if service.build_trigger == "push" else NEVER,
+        image=tagged.rpartition(":")[0],
+        dockerfile=service.dockerfile,
+        context=service.source_path,
+        cloud_run_service=service.service,
+        build_service_account=service.build_service_account,
+        build_secrets=service.build_secrets,
+        tags=tuple(f"{key}-{value}" for key, value in labels.items()),
+        depends_on=_addresses([repository]),
+    )
+    image = ContainerImage(
+        project_id=settings.project_id,
+        location=service.region,
+        repository_id=repository.repository_id,
+        image_name=service.service,
+        commit=settings.github.commit,
+        trigger=trigger.resource_name,
+        pushed=_starts_trigger(settings, service),
+        depends_on=_addresses([trigger]),
+    )
+    return repository, trigger, image
+
+
+def _starts_trigger(settings: Settings, service: ServiceSettings) -> bool:
+    """Whether the event that started this workflow is a push that starts the build trigger, too."""
+    branch = settings.github.ref.removeprefix("refs/heads/")
+    return (
+        service.build_trigger == "push"
+        and settings.github.event_name == "push"
+        and settings.github.ref.startswith("refs/heads/")
+        and re.search(service.branch_pattern, branch) is not None
+    )
+
+
+def _cloud_run_service(
+    settings: Settings,
+    service: ServiceSettings,
+    labels: Mapping[str, str],
+    topic: PubsubTopic,
+    account: str,
+    needed: Iterable[Resource],
+) -> CloudRunService:
+    return CloudRunService(
+        project_id=settings.project_id,
+        location=service.region,
+        service=service.service,
+        image=service.image
+        or names.image(service.region, settings.project_id, service.service, settings.github.commit),
+        service_account=account,
+        ingress=service.ingress,
+        environment={**service.environment_variables, **_octue_variables(service, topic)},
+        secrets={name: f"{ref.secret}:{ref.version}" for name, ref in service.secrets.items()},
+        memory=bytes_of(service.memory),
+        cpu=Decimal(service.cpu),
+        concurrency=service.concurrency,
+        timeout=service.timeout,
+        min_instances=service.min_instances,
+        max_instances=service.max_instances,
+        execution_environment=service.execution_environment,
+        labels={**service.labels, **labels},
+        depends_on=_addresses(needed),
+    )
+
+
+def _octue_variables(service: ServiceSettings, topic: PubsubTopic) -> dict[str, str]:
+    """The variables that Octue's SDK reads; without ``SERVICE_ID``, which the guide forgets, every question is lost."""
+    variables = {
+        "SERVICE_ID": topic.topic_id.removeprefix(names.TOPIC_PREFIX),
+        "COMPUTE_PROVIDER": "GOOGLE_CLOUD_RUN",
+        "USE_OCTUE_LOG_HANDLER": "1",
+    }
+    if service.namespace:
+        variables |= {"OCTUE_SERVICE_NAMESPACE": service.namespace, "OCTUE_SERVICE_NAME": service.name}
+    return variables
+
+
+def _addresses(resources: Iterable[Resource]) -> tuple[str, ...]:
+    return tuple(resource.address for resource in resources)

@@ -1,0 +1,197 @@
+"""One run, from the environment to the exit code: the pipeline, and the mode that picks its last step."""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+from octue_action import report
+from octue_action.google import Failure
+from octue_action.problems import InvalidSettings, Problem
+from octue_action.runner import Runner
+from octue_action.settings import Settings, load
+
+if TYPE_CHECKING:
+    from octue_action.apply import Outcome
+    from octue_action.deployment import Deployment
+    from octue_action.plan import Plan
+
+SUCCESS, FAILURE, BAD_INPUTS = 0, 1, 2
+
+ISSUES_URL = "https://github.com/octue/deploy-cloud-run-action/issues/new"
+
+
+def main(environment: Mapping[str, str], stream: TextIO | None = None) -> int:
+    """Run the action once.
+
+    :param environment: inputs and GitHub's variables, as the runner gives them.
+    :param stream: the log; the process's standard output where none is given.
+    :returns: 0 when all is as it should be, 1 when something failed, 2 when the inputs cannot be used.
+    """
+    start = time.monotonic()
+    runner = Runner(environment, stream)
+    try:
+        settings = load(environment)
+        _refuse_unavailable(settings)
+        return _run(settings, runner, start)
+    except InvalidSettings as invalid:
+        return _report_problems(invalid.problems, runner)
+    except Failure as failure:
+        return _report_failures("Nothing was deployed", [failure], runner)
+    except Exception as error:  # noqa: BLE001 - a fault of our own must still end in words that help
+        return _report_fault(error, runner)
+
+
+def _refuse_unavailable(settings: Settings) -> None:
+    """Refuse what the contract names and this version cannot do, rather than leave it out silently.
+
+    :raises InvalidSettings: with a problem for each input that asks for it.
+    """
+    asked = {
+        f"mode: {settings.mode}": settings.mode not in {"deploy", "plan"},
+        "preview": settings.preview is not None,
+        "question": settings.question is not None,
+        "rollback_on_failure: true": settings.rollback_on_failure,
+        "region_policy: low-carbon": settings.region_policy != "any",
+    }
+    problems = [
+        Problem(
+            message=f"`{what}` is not available yet in this version.",
+            expected="`mode: deploy` or `mode: plan`" if what.startswith("mode") else "the input left out",
+            title=what.partition(":")[0],
+        )
+        for what, is_asked in asked.items()
+        if is_asked
+    ]
+    if problems:
+        raise InvalidSettings(problems)
+
+
+def _run(settings: Settings, runner: Runner, start: float) -> int:
+    from octue_action.apply import apply
+    from octue_action.auth import sign_in
+    from octue_action.deployment import Existing, desired, known, without_waiting_for_pushes
+    from octue_action.google import Google
+    from octue_action.plan import make_plan
+
+    for notice in settings.notices:
+        runner.notice(_told(notice), title=notice.title, file=notice.file, line=notice.line, column=notice.column)
+    with runner.group("Sign in to Google Cloud"):
+        credentials = sign_in(settings, runner.mask)
+        runner.info(f"Signed in as {settings.deployer_service_account or 'this repository'}.")
+    google = Google(credentials, settings.emulator, runner.info)
+    with runner.group("Plan"):
+        existing = Existing.read(google, settings)
+        deployments = [desired(settings, service, existing) for service in settings.services]
+        read = {
+            address: resource
+            for deployment, service in zip(deployments, settings.services, strict=True)
+            for address, resource in known(deployment, service, existing).items()
+        }
+        resources = {r.address: r for deployment in deployments for r in deployment.resources}
+        plan = make_plan(tuple(resources.values()), google, adopt=settings.adopt, known=read)
+        for line in report.plan_lines(plan):
+            runner.info(line)
+    if plan.refusals:
+        runner.set_outputs({"plan": json.dumps(plan.as_json()), "changed": "false"})
+        return _report_failures(
+            "Something is in the way", [Failure(refusal, _remedy(refusal)) for refusal in plan.refusals], runner
+        )
+    if settings.mode == "plan":
+        runner.set_outputs(_outputs(deployments, plan, ()))
+        runner.write_summary(report.plan_summary(plan, deployments))
+        return SUCCESS
+    with runner.group("Apply"):
+        outcomes = apply(
+            without_waiting_for_pushes(plan), google, lambda outcome: runner.info(report.outcome_line(outcome))
+        )
+    runner.set_outputs(_outputs(deployments, plan, outcomes))
+    runner.write_summary(report.deployment_summary(deployments, outcomes, time.monotonic() - start))
+    return _end(deployments, outcomes, runner)
+
+
+def _remedy(refusal: str) -> str:
+    return "" if "\n" in refusal else "To take it over as it is, keeping its topic, add to the step:\nadopt: true"
+
+
+def _end(deployments: Sequence[Deployment], outcomes: Sequence[Outcome], runner: Runner) -> int:
+    failures = [outcome for outcome in outcomes if outcome.failure is not None]
+    for outcome in failures:
+        failure = outcome.failure
+        if failure is not None:
+            resource = outcome.change.resource
+            runner.error(_with_remedy(failure), title=f"{resource.title} {resource.name}")
+    if failures:
+        return FAILURE
+    for deployment in deployments:
+        runner.info(f"{deployment.service.service} answers questions on {deployment.topic.resource_name}.")
+    return SUCCESS
+
+
+def _outputs(deployments: Sequence[Deployment], plan: Plan, outcomes: Sequence[Outcome]) -> dict[str, str]:
+    """The outputs of the contract: those of the first service by themselves, those of all as JSON."""
+    stands: dict[str, Any] = {c.resource.address: c.actual for c in plan.changes}
+    stands |= {o.change.resource.address: o.resource for o in outcomes if o.resource is not None}
+    each = {deployment.service.service: _outputs_of(deployment, stands) for deployment in deployments}
+    return {
+        **next(iter(each.values())),
+        "changed": "true" if any(outcome.status == "applied" for outcome in outcomes) else "false",
+        "plan": json.dumps(plan.as_json()),
+        "services": json.dumps(each),
+    }
+
+
+def _outputs_of(deployment: Deployment, stands: Mapping[str, Any]) -> dict[str, str]:
+    service = stands.get(deployment.service.address)
+    image = stands.get(deployment.image.address) if deployment.image is not None else None
+    return {
+        "service_url": getattr(service, "url", ""),
+        "topic_name": deployment.topic.resource_name,
+        "service_id": deployment.service_id,
+        "service_account": deployment.account,
+        "image": deployment.service.image,
+        "revision": getattr(service, "revision", ""),
+        "build_log_url": getattr(image, "build_log_url", ""),
+    }
+
+
+def _report_problems(problems: Sequence[Problem], runner: Runner) -> int:
+    for problem in problems:
+        runner.error(_told(problem), title=problem.title, file=problem.file, line=problem.line, column=problem.column)
+    runner.write_summary(
+        report.failure_summary("The inputs cannot be used", [Failure(_placed(problem)) for problem in problems])
+    )
+    return BAD_INPUTS
+
+
+def _report_failures(title: str, failures: Sequence[Failure], runner: Runner) -> int:
+    for failure in failures:
+        runner.error(_with_remedy(failure), title=title)
+    runner.write_summary(report.failure_summary(title, failures))
+    return FAILURE
+
+
+def _report_fault(error: Exception, runner: Runner) -> int:
+    runner.debug("".join(traceback.format_exception(error)))
+    failure = Failure(
+        f"This is a fault of the action itself, not of your service: {type(error).__name__}: {error}",
+        f"Run the job again with debug logging, and report what it says:\n{ISSUES_URL}",
+    )
+    runner.error(_with_remedy(failure), title="Fault of the action")
+    runner.write_summary(report.failure_summary("Fault of the action", [failure]))
+    return FAILURE
+
+
+def _told(problem: Problem) -> str:
+    return f"{problem.message} Expected: {problem.expected}." if problem.expected else problem.message
+
+
+def _placed(problem: Problem) -> str:
+    return f"{problem.file}, line {problem.line}: {_told(problem)}" if problem.file else _told(problem)
+
+
+def _with_remedy(failure: Failure) -> str:
+    return f"{failure.message}\nWhat to do:\n{failure.remedy}" if failure.remedy else failure.message

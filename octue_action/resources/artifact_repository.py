@@ -1,0 +1,88 @@
+"""The Artifact Registry repository that holds a service's images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+
+from octue_action.resource import Mark, Resource, is_ours
+
+if TYPE_CHECKING:
+    from google.cloud import artifactregistry_v1
+
+    from octue_action.google import Google
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactRepository(Resource):
+    """A repository for container images.
+
+    :param repository_id: its id within project and location.
+    """
+
+    kind: ClassVar[str] = "artifact_repository"
+    title: ClassVar[str] = "Image repository"
+
+    project_id: Annotated[str, Mark.IDENTITY]
+    location: Annotated[str, Mark.IDENTITY]
+    repository_id: Annotated[str, Mark.IDENTITY]
+    format: Annotated[str, Mark.IMMUTABLE] = "DOCKER"
+    labels: Annotated[Mapping[str, str], Mark.ADDITIVE]
+
+    @property
+    def name(self) -> str:
+        return self.repository_id
+
+    @property
+    def console_url(self) -> str:
+        return (
+            f"https://console.cloud.google.com/artifacts/docker/{self.project_id}/{self.location}/{self.repository_id}"
+            f"?project={self.project_id}"
+        )
+
+    def read(self, google: Google) -> Self | None:
+        from google.cloud import artifactregistry_v1
+
+        repository = google.find(
+            google.artifact_registry.get_repository, artifactregistry_v1.GetRepositoryRequest(name=self._resource_name)
+        )
+        return self._canonical(repository) if repository is not None else None
+
+    def create(self, google: Google) -> Self:
+        from google.cloud import artifactregistry_v1
+
+        repository = artifactregistry_v1.Repository(
+            format_=self.format, labels=dict(self.labels), description="Images of an Octue service"
+        )
+        request = artifactregistry_v1.CreateRepositoryRequest(
+            parent=f"projects/{self.project_id}/locations/{self.location}",
+            repository_id=self.repository_id,
+            repository=repository,
+        )
+        return self._canonical(google.finish(google.write(google.artifact_registry.create_repository, request)))
+
+    def update(self, google: Google, actual: Self) -> Self:
+        from google.cloud import artifactregistry_v1
+
+        repository = artifactregistry_v1.Repository(name=self._resource_name, labels={**actual.labels, **self.labels})
+        request = artifactregistry_v1.UpdateRepositoryRequest(repository=repository, update_mask="labels")
+        return self._canonical(google.write(google.artifact_registry.update_repository, request))
+
+    def delete(self, google: Google) -> None:
+        from google.cloud import artifactregistry_v1
+
+        operation = google.remove(
+            google.artifact_registry.delete_repository,
+            artifactregistry_v1.DeleteRepositoryRequest(name=self._resource_name),
+        )
+        if operation is not None:
+            google.finish(operation)
+
+    @property
+    def _resource_name(self) -> str:
+        return f"projects/{self.project_id}/locations/{self.location}/repositories/{self.repository_id}"
+
+    def _canonical(self, repository: artifactregistry_v1.Repository) -> Self:
+        labels = dict(repository.labels)
+        return replace(self, format=repository.format_.name, labels=labels, ours=is_ours(labels, self.labels))

@@ -1,0 +1,198 @@
+"""The Cloud Build trigger: a push to the branch builds and pushes the image, and updates a service that exists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+
+from octue_action.resource import Mark, Resource
+
+if TYPE_CHECKING:
+    from google.cloud.devtools import cloudbuild_v1
+
+    from octue_action.google import Google
+
+UPDATES_SERVICE = "_UPDATE_SERVICE"
+"""Substitution that is ``true`` in builds of a push; this action's own builds leave the service to the action."""
+
+DOCKER = "gcr.io/cloud-builders/docker"
+GCLOUD = "gcr.io/google.com/cloudsdktool/cloud-sdk:slim"
+
+CURRENT = "as this commit wants them"
+
+NEVER = "^$"
+"""A branch pattern that matches no branch: a trigger that only the action runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildTrigger(Resource):
+    """A trigger with its build steps inline, so that a repository needs no file of its own for them.
+
+    :param trigger_name: its name within project and location.
+    :param repository: ``owner/name`` where the GitHub app of the first generation is connected, or the resource name of
+        a repository of the second generation, ``projects/P/locations/R/connections/C/repositories/N``.
+    :param branch_pattern: RE2 pattern of the branches whose pushes start it.
+    :param image: reference of the image without its tag; the tag is the commit.
+    :param dockerfile: path in the repository.
+    :param context: folder in the repository that the Dockerfile's COPY refers to.
+    :param cloud_run_service: the service that a push updates, in the trigger's location.
+    :param build_service_account: e-mail of the account Cloud Build runs as; None leaves it as it is.
+    :param build_secrets: names of secrets in Secret Manager, given to the Dockerfile as build arguments.
+    :param tags: say whose it is, since triggers have no labels.
+    :param steps: whether the build steps are what the parameters above make them.
+    """
+
+    kind: ClassVar[str] = "build_trigger"
+    title: ClassVar[str] = "Build trigger"
+
+    project_id: Annotated[str, Mark.IDENTITY]
+    location: Annotated[str, Mark.IDENTITY]
+    trigger_name: Annotated[str, Mark.IDENTITY]
+    image: Annotated[str, Mark.IDENTITY]
+    dockerfile: Annotated[str, Mark.IDENTITY]
+    context: Annotated[str, Mark.IDENTITY]
+    build_secrets: Annotated[tuple[str, ...], Mark.IDENTITY] = ()
+    tags: Annotated[tuple[str, ...], Mark.IDENTITY]
+    cloud_run_service: Annotated[str, Mark.IDENTITY]
+    repository: str
+    branch_pattern: str
+    build_service_account: str | None
+    disabled: bool = False
+    steps: str = CURRENT
+
+    @property
+    def name(self) -> str:
+        return self.trigger_name
+
+    @property
+    def resource_name(self) -> str:
+        """``projects/P/locations/R/triggers/T``; Cloud Build takes the name in place of the id."""
+        return f"projects/{self.project_id}/locations/{self.location}/triggers/{self.trigger_name}"
+
+    @property
+    def console_url(self) -> str:
+        return f"https://console.cloud.google.com/cloud-build/triggers;region={self.location}?project={self.project_id}"
+
+    def read(self, google: Google) -> Self | None:
+        trigger = self._find(google)
+        return self._canonical(trigger) if trigger is not None else None
+
+    def create(self, google: Google) -> Self:
+        from google.cloud.devtools import cloudbuild_v1
+
+        request = cloudbuild_v1.CreateBuildTriggerRequest(parent=self._parent, trigger=self._message())
+        return self._canonical(google.write(google.cloud_build.create_build_trigger, request))
+
+    def update(self, google: Google, actual: Self) -> Self:
+        from google.cloud.devtools import cloudbuild_v1
+
+        trigger = self._message()
+        trigger.resource_name = self.resource_name
+        # Only the resource name: with a project id the request would go to the global location.
+        request = cloudbuild_v1.UpdateBuildTriggerRequest(trigger=trigger, trigger_id=self.trigger_name)
+        return self._canonical(google.write(google.cloud_build.update_build_trigger, request))
+
+    def delete(self, google: Google) -> None:
+        from google.cloud.devtools import cloudbuild_v1
+
+        google.remove(
+            google.cloud_build.delete_build_trigger, cloudbuild_v1.DeleteBuildTriggerRequest(name=self.resource_name)
+        )
+
+    @property
+    def _parent(self) -> str:
+        return f"projects/{self.project_id}/locations/{self.location}"
+
+    def _find(self, google: Google) -> cloudbuild_v1.BuildTrigger | None:
+        from google.cloud.devtools import cloudbuild_v1
+
+        return google.find(
+            google.cloud_build.get_build_trigger, cloudbuild_v1.GetBuildTriggerRequest(name=self.resource_name)
+        )
+
+    def _canonical(self, trigger: cloudbuild_v1.BuildTrigger) -> Self:
+        event = trigger.repository_event_config
+        return replace(
+            self,
+            repository=event.repository or f"{trigger.github.owner}/{trigger.github.name}",
+            branch_pattern=(event.push if event.repository else trigger.github.push).branch,
+            build_service_account=trigger.service_account.rpartition("/")[2] or None,
+            disabled=trigger.disabled,
+            steps=CURRENT if _essence(trigger.build) == _essence(self._build()) else "other",
+            ours=set(self.tags) <= set(trigger.tags),
+        )
+
+    def _message(self) -> cloudbuild_v1.BuildTrigger:
+        from google.cloud.devtools import cloudbuild_v1
+
+        push = cloudbuild_v1.PushFilter(branch=self.branch_pattern)
+        trigger = cloudbuild_v1.BuildTrigger(
+            name=self.trigger_name,
+            description=f"Builds the Octue service {self.cloud_run_service}",
+            tags=list(self.tags),
+            build=self._build(),
+            substitutions={UPDATES_SERVICE: "true"},
+            disabled=self.disabled,
+        )
+        if self.repository.startswith("projects/"):
+            trigger.repository_event_config = cloudbuild_v1.RepositoryEventConfig(repository=self.repository, push=push)
+        else:
+            owner, _, name = self.repository.partition("/")
+            trigger.github = cloudbuild_v1.GitHubEventsConfig(owner=owner, name=name, push=push)
+        if self.build_service_account:
+            trigger.service_account = f"projects/{self.project_id}/serviceAccounts/{self.build_service_account}"
+        return trigger
+
+    def _build(self) -> cloudbuild_v1.Build:
+        from google.cloud.devtools import cloudbuild_v1
+
+        tagged = f"{self.image}:$COMMIT_SHA"
+        arguments = [f"--build-arg={secret}" for secret in self.build_secrets]
+        build = cloudbuild_v1.Build(
+            steps=[
+                cloudbuild_v1.BuildStep(
+                    id="build",
+                    name=DOCKER,
+                    args=["build", "--tag", tagged, "--file", self.dockerfile, *arguments, self.context],
+                    secret_env=list(self.build_secrets),
+                ),
+                cloudbuild_v1.BuildStep(id="push", name=DOCKER, args=["push", tagged]),
+                cloudbuild_v1.BuildStep(
+                    id="update", name=GCLOUD, entrypoint="bash", args=["-c", self._update_script(tagged)]
+                ),
+            ],
+            # A build with an account of its own is refused without it, and it needs no bucket.
+            options=cloudbuild_v1.BuildOptions(logging=cloudbuild_v1.BuildOptions.LoggingMode.CLOUD_LOGGING_ONLY),
+            tags=list(self.tags),
+        )
+        if self.build_secrets:
+            build.available_secrets = cloudbuild_v1.Secrets(
+                secret_manager=[
+                    cloudbuild_v1.SecretManagerSecret(
+                        version_name=f"projects/{self.project_id}/secrets/{secret}/versions/latest", env=secret
+                    )
+                    for secret in self.build_secrets
+                ]
+            )
+        return build
+
+    def _update_script(self, tagged: str) -> str:
+        where = f"{self.cloud_run_service} --region={self.location} --project={self.project_id}"
+        return (
+            f'if [ "${{{UPDATES_SERVICE}}}" != "true" ]; then\n'
+            '  echo "The deployment that runs this build updates the service."\n'
+            f"elif gcloud run services describe {where} --quiet > /dev/null; then\n"
+            f"  gcloud run services update {where} --image={tagged} --quiet\n"
+            "else\n"
+            '  echo "There is no such service yet: the first deployment makes it."\n'
+            "fi\n"
+        )
+
+
+def _essence(build: cloudbuild_v1.Build) -> tuple[object, ...]:
+    """What we set in a build, without what Cloud Build fills in."""
+    return (
+        tuple((s.name, s.entrypoint, tuple(s.args), tuple(s.secret_env)) for s in build.steps),
+        build.options.logging,
+        tuple((s.version_name, s.env) for s in build.available_secrets.secret_manager),
+    )

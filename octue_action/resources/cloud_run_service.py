@@ -1,0 +1,280 @@
+"""The Cloud Run service that answers the questions."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+
+from octue_action.google import SERVICE_ACCOUNT_NOT_YET_USABLE, poll
+from octue_action.resource import Mark, Resource, is_ours
+
+if TYPE_CHECKING:
+    from google.cloud import run_v2
+
+    from octue_action.google import Google
+
+CLIENT = "octue-action"
+
+RECONCILING_SECONDS = 5 * 60.0
+"""How long a change that somebody else has begun is waited for."""
+
+RETRIED = "octue-action/retried-generation"
+"""Annotation of the revision that is changed to make Cloud Run try again what did not become ready."""
+
+LATEST = "latest revision"
+
+_BYTES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloudRunService(Resource):
+    """A service and the template of its revisions.
+
+    What Cloud Run fills in by itself, and what other people add beside it, is left alone.
+
+    :param service: its name within project and location.
+    :param ingress: ``internal`` or ``all``.
+    :param service_account: e-mail of the account it runs as.
+    :param image: the container image.
+    :param environment: the container's variables, all of them.
+    :param secrets: variable -> ``secret:version`` of Secret Manager, all of them.
+    :param memory: in bytes.
+    :param cpu: number of CPUs as a decimal number, ``1`` or ``0.5``.
+    :param concurrency: questions that one instance answers at a time.
+    :param timeout: seconds one question may take.
+    :param execution_environment: ``gen1`` or ``gen2``; None leaves the choice to Cloud Run.
+    :param traffic: which revision serves; ``latest revision``, or what it is pinned to.
+    :param needs_token: whether callers must prove who they are.
+    :param ready: whether the newest revision is ready and serves.
+    :param url: of an actual service: its own URL, also where revisions have tags.
+    :param revision: of an actual service: name of the newest ready revision.
+    :param message: of an actual service: as Cloud Run gave it, with what is not ours.
+    """
+
+    kind: ClassVar[str] = "cloud_run_service"
+    title: ClassVar[str] = "Cloud Run service"
+
+    project_id: Annotated[str, Mark.IDENTITY]
+    location: Annotated[str, Mark.IDENTITY]
+    service: Annotated[str, Mark.IDENTITY]
+    image: str
+    service_account: str
+    ingress: str
+    needs_token: bool = True
+    environment: Annotated[Mapping[str, str], Mark.SENSITIVE]
+    secrets: Mapping[str, str]
+    memory: int
+    cpu: Decimal
+    concurrency: int
+    timeout: int
+    min_instances: int
+    max_instances: int
+    execution_environment: str | None = None
+    traffic: str = LATEST
+    ready: bool = True
+    labels: Annotated[Mapping[str, str], Mark.ADDITIVE]
+    url: Annotated[str, Mark.OUTPUT] = ""
+    revision: Annotated[str, Mark.OUTPUT] = ""
+    message: Annotated[Any, Mark.OUTPUT] = field(default=None, compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.service
+
+    @property
+    def resource_name(self) -> str:
+        """``projects/P/locations/R/services/S``."""
+        return f"projects/{self.project_id}/locations/{self.location}/services/{self.service}"
+
+    @property
+    def console_url(self) -> str:
+        return (
+            f"https://console.cloud.google.com/run/detail/{self.location}/{self.service}/metrics"
+            f"?project={self.project_id}"
+        )
+
+    def read(self, google: Google) -> Self | None:
+        from google.cloud import run_v2
+
+        request = run_v2.GetServiceRequest(name=self.resource_name)
+        message = None
+        for _ in poll(RECONCILING_SECONDS):
+            message = google.find(google.run.get_service, request)
+            if message is None or not message.reconciling:
+                break
+        return self._canonical(message) if message is not None else None
+
+    def create(self, google: Google) -> Self:
+        from google.cloud import run_v2
+
+        request = run_v2.CreateServiceRequest(
+            parent=self.resource_name.partition("/services/")[0],
+            service_id=self.service,
+            service=self._write_into(run_v2.Service()),
+        )
+        operation = google.write(google.run.create_service, request, wait_out=[SERVICE_ACCOUNT_NOT_YET_USABLE])
+        return self._canonical(google.finish_run(operation, run_v2.Service))
+
+    def update(self, google: Google, actual: Self) -> Self:
+        from google.cloud import run_v2
+
+        service = self._write_into(copy.deepcopy(actual.message) or run_v2.Service())
+        if not actual.ready:
+            # An unchanged template makes no new revision, and one that failed stays failed.
+            service.template.annotations[RETRIED] = str(service.generation)
+        operation = google.write(
+            google.run.update_service,
+            run_v2.UpdateServiceRequest(service=service),
+            wait_out=[SERVICE_ACCOUNT_NOT_YET_USABLE],
+        )
+        return self._canonical(google.finish_run(operation, run_v2.Service))
+
+    def delete(self, google: Google) -> None:
+        from google.cloud import run_v2
+
+        operation = google.remove(google.run.delete_service, run_v2.DeleteServiceRequest(name=self.resource_name))
+        if operation is not None:
+            google.finish_run(operation, run_v2.Service)
+
+    def _canonical(self, service: run_v2.Service) -> Self:
+        template, container = service.template, next(iter(service.template.containers), None)
+        variables = list(container.env) if container else []
+        limits = dict(container.resources.limits) if container else {}
+        generation = template.execution_environment.name.removeprefix("EXECUTION_ENVIRONMENT_").lower()
+        return replace(
+            self,
+            image=container.image if container else "",
+            service_account=template.service_account,
+            ingress=_INGRESS_NAMES.get(service.ingress.name, str(service.ingress.name)),
+            needs_token=not service.invoker_iam_disabled,
+            environment={v.name: v.value for v in variables if not v.value_source.secret_key_ref.secret},
+            secrets={
+                v.name: f"{ref.secret}:{ref.version}"
+                for v in variables
+                if (ref := v.value_source.secret_key_ref).secret
+            },
+            memory=bytes_of(limits.get("memory", "512Mi")),
+            cpu=cpus_of(limits.get("cpu", "1000m")),
+            concurrency=template.max_instance_request_concurrency,
+            timeout=_seconds(template.timeout),
+            min_instances=template.scaling.min_instance_count,
+            max_instances=template.scaling.max_instance_count,
+            execution_environment=generation if generation != "unspecified" else None,
+            traffic=_traffic_of(service),
+            ready=_is_ready(service),
+            labels=(labels := dict(service.labels)),
+            url=service.uri,
+            revision=service.latest_ready_revision.rpartition("/")[2],
+            ours=is_ours(labels, self.labels),
+            message=service,
+        )
+
+    def _write_into(self, service: run_v2.Service) -> run_v2.Service:
+        """Set what is ours in a service, and leave what is not."""
+        from google.cloud import run_v2
+        from google.protobuf import duration_pb2
+
+        service.name = self.resource_name if service.uid else ""
+        service.client = CLIENT
+        service.labels = {**service.labels, **self.labels}
+        service.ingress = getattr(run_v2.IngressTraffic, f"INGRESS_TRAFFIC_{_INGRESS[self.ingress]}")
+        service.invoker_iam_disabled = not self.needs_token
+        service.traffic = [
+            run_v2.TrafficTarget(
+                type_=run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST, percent=100
+            ),
+            *(_without_share(target) for target in service.traffic if target.tag),
+        ]
+        template = service.template
+        template.revision = ""  # sent back, it would name a revision that exists already
+        template.service_account = self.service_account
+        template.timeout = duration_pb2.Duration(seconds=self.timeout)
+        template.max_instance_request_concurrency = self.concurrency
+        template.scaling.min_instance_count = self.min_instances
+        template.scaling.max_instance_count = self.max_instances
+        if self.execution_environment:
+            template.execution_environment = getattr(
+                run_v2.ExecutionEnvironment, f"EXECUTION_ENVIRONMENT_{self.execution_environment.upper()}"
+            )
+        if not template.containers:
+            template.containers = [run_v2.Container()]
+        self._write_into_container(template.containers[0])
+        return service
+
+    def _write_into_container(self, container: run_v2.Container) -> None:
+        from google.cloud import run_v2
+
+        container.image = self.image
+        container.env = [
+            *(run_v2.EnvVar(name=name, value=value) for name, value in self.environment.items()),
+            *(_secret_variable(name, secret) for name, secret in self.secrets.items()),
+        ]
+        limits = dict(container.resources.limits)
+        if bytes_of(limits.get("memory", "0")) != self.memory:
+            limits["memory"] = _memory_text(self.memory)
+        if cpus_of(limits.get("cpu", "0")) != self.cpu:
+            limits["cpu"] = f"{int(self.cpu * 1000)}m"
+        container.resources.limits = limits
+
+
+_INGRESS = {"internal": "INTERNAL_ONLY", "all": "ALL"}
+_INGRESS_NAMES = {f"INGRESS_TRAFFIC_{value}": name for name, value in _INGRESS.items()}
+
+
+def bytes_of(quantity: str) -> int:
+    """A Kubernetes quantity such as ``512Mi`` in bytes.
+
+    :raises ValueError: for anything else.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(|[kMG]|[KMG]i)", quantity)
+    if match is None:
+        raise ValueError(f"{quantity!r} is no amount of memory")
+    return int(Decimal(match[1]) * _BYTES[match[2]])
+
+
+def cpus_of(quantity: str) -> Decimal:
+    """A Kubernetes quantity such as ``1000m`` or ``1`` in CPUs."""
+    return Decimal(quantity.removesuffix("m")) / (1000 if quantity.endswith("m") else 1)
+
+
+def _memory_text(size: int) -> str:
+    return f"{size // 2**20}Mi" if size % 2**20 == 0 else str(size)
+
+
+def _secret_variable(name: str, secret: str) -> run_v2.EnvVar:
+    from google.cloud import run_v2
+
+    path, _, version = secret.rpartition(":")
+    reference = run_v2.SecretKeySelector(secret=path, version=version)
+    return run_v2.EnvVar(name=name, value_source=run_v2.EnvVarSource(secret_key_ref=reference))
+
+
+def _without_share(target: run_v2.TrafficTarget) -> run_v2.TrafficTarget:
+    kept = copy.deepcopy(target)
+    kept.percent = 0
+    return kept
+
+
+def _seconds(duration: Any) -> int:
+    """proto-plus gives a ``timedelta`` where the client library declares a protobuf ``Duration``."""
+    return int(duration.total_seconds())
+
+
+def _traffic_of(service: run_v2.Service) -> str:
+    """Where the traffic goes; tags that get none of it do not count."""
+    shares = [(t.revision.rpartition("/")[2] or LATEST, t.percent) for t in service.traffic if t.percent]
+    if not shares or shares == [(LATEST, 100)]:
+        return LATEST
+    return ", ".join(f"{percent} % {revision}" for revision, percent in shares)
+
+
+def _is_ready(service: run_v2.Service) -> bool:
+    return (
+        service.terminal_condition.state.name == "CONDITION_SUCCEEDED"
+        and not service.reconciling
+        and service.observed_generation == service.generation
+    )

@@ -1,0 +1,144 @@
+"""The container image of one commit: not built again where it is there, or being built, already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+
+from octue_action.google import Failure, poll
+from octue_action.resource import Mark, Resource
+from octue_action.resources.build_trigger import UPDATES_SERVICE
+
+if TYPE_CHECKING:
+    from google.cloud.devtools import cloudbuild_v1
+
+    from octue_action.google import Google
+
+BUILD_SECONDS = 60 * 60.0
+"""How long a build may take, queue included: Cloud Build's own default timeout."""
+
+PUSH_SECONDS = 10.0
+"""How long the build of a push may take to appear after the push that also started this workflow."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerImage(Resource):
+    """The image whose tag is the commit.
+
+    :param location: of the repository and of the build trigger.
+    :param repository_id: Artifact Registry repository.
+    :param image_name: name within the repository.
+    :param commit: full SHA, the tag.
+    :param trigger: resource name of the build trigger that makes it.
+    :param pushed: whether the push that started this workflow also starts the trigger.
+    :param digest: of an actual image: ``sha256:...``.
+    :param build_log_url: of an image that was built in this run: where its log is.
+    """
+
+    kind: ClassVar[str] = "container_image"
+    title: ClassVar[str] = "Container image"
+
+    project_id: Annotated[str, Mark.IDENTITY]
+    location: Annotated[str, Mark.IDENTITY]
+    repository_id: Annotated[str, Mark.IDENTITY]
+    image_name: Annotated[str, Mark.IDENTITY]
+    commit: Annotated[str, Mark.IDENTITY]
+    trigger: Annotated[str, Mark.IDENTITY]
+    pushed: Annotated[bool, Mark.IDENTITY] = False
+    digest: Annotated[str, Mark.OUTPUT] = ""
+    build_log_url: Annotated[str, Mark.OUTPUT] = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.image_name}:{self.commit[:12]}"
+
+    @property
+    def console_url(self) -> str:
+        return (
+            f"https://console.cloud.google.com/artifacts/docker/{self.project_id}/{self.location}/{self.repository_id}"
+            f"/{self.image_name}?project={self.project_id}"
+        )
+
+    def read(self, google: Google) -> Self | None:
+        from google.cloud import artifactregistry_v1
+
+        name = (
+            f"projects/{self.project_id}/locations/{self.location}/repositories/{self.repository_id}"
+            f"/packages/{self.image_name}/tags/{self.commit}"
+        )
+        tag = google.find(google.artifact_registry.get_tag, artifactregistry_v1.GetTagRequest(name=name))
+        return replace(self, digest=tag.version.rpartition("/")[2]) if tag is not None else None
+
+    def create(self, google: Google) -> Self:
+        build = self._wait(google, self._build_of_commit(google) or self._run_trigger(google))
+        image = self.read(google)
+        if image is None:
+            raise Failure(
+                f"The build succeeded, but pushed no image {self.image_name}:{self.commit}. Its log: {build.log_url}"
+            )
+        return replace(image, build_log_url=build.log_url)
+
+    def update(self, google: Google, actual: Self) -> Self:
+        return actual
+
+    def delete(self, google: Google) -> None:
+        """Nothing: images go with their repository."""
+
+    def _build_of_commit(self, google: Google) -> cloudbuild_v1.Build | None:
+        """The build of this commit that is under way, if there is one, waiting a little for that of the push."""
+        for _ in poll(PUSH_SECONDS if self.pushed else 0.0, first=1.0, growth=1.5):
+            builds = self._builds_under_way(google)
+            if builds:
+                return builds[0]
+        return None
+
+    def _builds_under_way(self, google: Google) -> list[cloudbuild_v1.Build]:
+        from google.cloud.devtools import cloudbuild_v1
+
+        request = cloudbuild_v1.ListBuildsRequest(
+            parent=f"projects/{self.project_id}/locations/{self.location}",
+            filter=f'substitutions.COMMIT_SHA="{self.commit}" AND substitutions.TRIGGER_NAME="{self._trigger_name}"',
+        )
+        # A build that succeeded, where the image is not there, is one whose image was deleted since.
+        return [build for build in google.list(google.cloud_build.list_builds, request) if _is_under_way(build)]
+
+    def _run_trigger(self, google: Google) -> cloudbuild_v1.Build:
+        from google.cloud.devtools import cloudbuild_v1
+
+        source = cloudbuild_v1.RepoSource(commit_sha=self.commit, substitutions={UPDATES_SERVICE: "false"})
+        request = cloudbuild_v1.RunBuildTriggerRequest(name=self.trigger, source=source)
+        build: cloudbuild_v1.Build = google.write(google.cloud_build.run_build_trigger, request).metadata.build
+        return build
+
+    def _wait(self, google: Google, build: cloudbuild_v1.Build) -> cloudbuild_v1.Build:
+        from google.cloud.devtools import cloudbuild_v1
+
+        google.progress(f"Building {self.name}: {build.log_url}")
+        request = cloudbuild_v1.GetBuildRequest(
+            name=f"projects/{self.project_id}/locations/{self.location}/builds/{build.id}"
+        )
+        for _ in poll(BUILD_SECONDS):
+            build = google.read(google.cloud_build.get_build, request)
+            if build.status == cloudbuild_v1.Build.Status.SUCCESS:
+                return build
+            if not _is_under_way(build):
+                raise _build_failure(build)
+        raise Failure(f"The build takes longer than {BUILD_SECONDS / 60:.0f} minutes. Its log: {build.log_url}")
+
+    @property
+    def _trigger_name(self) -> str:
+        return self.trigger.rpartition("/")[2]
+
+
+def _is_under_way(build: cloudbuild_v1.Build) -> bool:
+    return build.status.name in {"PENDING", "QUEUED", "WORKING"}
+
+
+def _build_failure(build: cloudbuild_v1.Build) -> Failure:
+    failed = next((s for s in build.steps if s.status.name in {"FAILURE", "INTERNAL_ERROR", "TIMEOUT"}), None)
+    step = f" at the step `{failed.id or failed.name}`" if failed is not None else ""
+    detail = build.failure_info.detail or build.status_detail
+    return Failure(
+        f"The build of the image ended with {build.status.name}{step}{': ' + detail if detail else ''}.",
+        f"Read its log, mend the cause, and push again:\n{build.log_url}",
+    )

@@ -1,0 +1,153 @@
+"""One member's role on one thing: added to the policy that is there, which is never rewritten."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+
+from octue_action.google import SERVICE_ACCOUNT_NOT_YET_IN_POLICIES
+from octue_action.resource import Mark, Resource
+
+if TYPE_CHECKING:
+    from google.iam.v1.policy_pb2 import Policy
+
+    from octue_action.google import Google
+
+POLICY_VERSION = 3
+"""The only version in which bindings with conditions survive being read and written."""
+
+EVERYONE = frozenset({"allUsers", "allAuthenticatedUsers"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class IamMember(Resource):
+    """A role granted, without condition, to a member on a project or a Cloud Run service.
+
+    :param resource: relative name, ``projects/P`` or ``projects/P/locations/R/services/S``.
+    :param role: ``roles/run.invoker`` or ``projects/P/roles/R``.
+    :param member: ``serviceAccount:E``.
+    :param granted: whether the member has the role.
+    :param public: of an actual one: whether everyone on the internet has a role on the thing.
+    :param may_be_public: whether that is wanted.
+    """
+
+    kind: ClassVar[str] = "iam_member"
+    title: ClassVar[str] = "IAM member"
+
+    resource: Annotated[str, Mark.IDENTITY]
+    role: Annotated[str, Mark.IDENTITY]
+    member: Annotated[str, Mark.IDENTITY]
+    granted: bool = True
+    public: Annotated[bool, Mark.OUTPUT] = False
+    may_be_public: Annotated[bool, Mark.IDENTITY] = False
+
+    @property
+    def name(self) -> str:
+        role, resource = self.role.rpartition("/")[2], self.resource.rpartition("/")[2]
+        return f"{role} on {resource} for {self.member.partition(':')[2]}"
+
+    @property
+    def console_url(self) -> str:
+        project, _, location_and_service = self.resource.removeprefix("projects/").partition("/locations/")
+        if not location_and_service:
+            return f"https://console.cloud.google.com/iam-admin/iam?project={project}"
+        location, _, service = location_and_service.partition("/services/")
+        return f"https://console.cloud.google.com/run/detail/{location}/{service}/security?project={project}"
+
+    def read(self, google: Google) -> Self | None:
+        return self._canonical(self._read_policy(google))
+
+    def create(self, google: Google) -> Self:
+        return self._grant(google)
+
+    def update(self, google: Google, actual: Self) -> Self:
+        return self._grant(google)
+
+    def delete(self, google: Google) -> None:
+        with google.policy_lock(self.resource):
+            policy = self._read_policy(google)
+            if remove_member(policy, self.role, self.member):
+                self._write_policy(google, policy)
+
+    def refusals(self, actual: Self, *, adopt: bool) -> tuple[str, ...]:
+        if not actual.public or self.may_be_public:
+            return ()
+        _, project, _, location, _, service = self.resource.split("/")
+        command = (
+            f"gcloud run services remove-iam-policy-binding {service} --region={location} --project={project} "
+            f"--member=allUsers --role={self.role}"
+        )
+        message = (
+            f"Everyone on the internet may call the service `{service}`. If that is wanted, set `ingress: all`; "
+            f"else take it back:\n{command}"
+        )
+        return (message,)
+
+    def _grant(self, google: Google) -> Self:
+        with google.policy_lock(self.resource):
+            policy = self._read_policy(google)
+            if add_member(policy, self.role, self.member):
+                policy = self._write_policy(google, policy)
+        return self._canonical(policy)
+
+    def _canonical(self, policy: Policy) -> Self:
+        return replace(
+            self,
+            granted=any(self.member in binding.members for binding in _unconditional(policy, self.role)),
+            public="/services/" in self.resource
+            and any(EVERYONE.intersection(binding.members) for binding in policy.bindings),
+        )
+
+    def _read_policy(self, google: Google) -> Policy:
+        from google.iam.v1 import iam_policy_pb2
+
+        request = iam_policy_pb2.GetIamPolicyRequest(resource=self.resource)
+        request.options.requested_policy_version = POLICY_VERSION
+        return google.read(self._client(google).get_iam_policy, request)
+
+    def _write_policy(self, google: Google, policy: Policy) -> Policy:
+        from google.iam.v1 import iam_policy_pb2
+
+        policy.version = POLICY_VERSION
+        # Without a mask the API takes bindings and etag, and leaves the audit configuration as it is.
+        request = iam_policy_pb2.SetIamPolicyRequest(resource=self.resource, policy=policy)
+        return google.write(
+            self._client(google).set_iam_policy, request, wait_out=[SERVICE_ACCOUNT_NOT_YET_IN_POLICIES]
+        )
+
+    def _client(self, google: Google) -> Any:
+        return google.run if "/services/" in self.resource else google.projects
+
+
+def add_member(policy: Policy, role: str, member: str) -> bool:
+    """Grant the role to the member, in place, leaving all else as it is.
+
+    :returns: whether the policy was changed.
+    """
+    for binding in _unconditional(policy, role):
+        if member not in binding.members:
+            binding.members.append(member)
+            return True
+        return False
+    policy.bindings.add(role=role, members=[member])
+    return True
+
+
+def remove_member(policy: Policy, role: str, member: str) -> bool:
+    """Take the role from the member, in place, leaving all else as it is.
+
+    :returns: whether the policy was changed.
+    """
+    changed = False
+    for binding in _unconditional(policy, role):
+        if member in binding.members:
+            binding.members.remove(member)
+            changed = True
+    for index in reversed(range(len(policy.bindings))):
+        if not policy.bindings[index].members:
+            del policy.bindings[index]
+    return changed
+
+
+def _unconditional(policy: Policy, role: str) -> list[Any]:
+    return [b for b in policy.bindings if b.role == role and not b.condition.expression]

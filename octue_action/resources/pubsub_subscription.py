@@ -1,0 +1,97 @@
+"""The subscription that Eventarc made for a trigger, put right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+
+from octue_action.google import Failure
+from octue_action.resource import Mark, Resource
+
+if TYPE_CHECKING:
+    from google.pubsub_v1.types import pubsub
+
+    from octue_action.google import Google
+
+
+@dataclass(frozen=True, kw_only=True)
+class PubsubSubscription(Resource):
+    """The push subscription of an Eventarc trigger: Eventarc makes and removes it, its settings are ours.
+
+    With Eventarc's 10 s an analysis that takes longer is delivered, and runs, again and again.
+
+    :param trigger: full resource name of the trigger; it names the subscription.
+    :param ack_deadline_seconds: how long Pub/Sub waits for the answer to a question; 600 is the most it allows.
+    :param expires: whether it is deleted after a month without questions.
+    :param resource_name: of an actual one: ``projects/P/subscriptions/S``.
+    """
+
+    kind: ClassVar[str] = "pubsub_subscription"
+    title: ClassVar[str] = "Trigger's subscription"
+
+    trigger: Annotated[str, Mark.IDENTITY]
+    ack_deadline_seconds: int = 600
+    expires: bool = False
+    resource_name: Annotated[str, Mark.OUTPUT] = ""
+
+    @property
+    def name(self) -> str:
+        return self.trigger.rpartition("/")[2]
+
+    @property
+    def console_url(self) -> str:
+        project = self.trigger.split("/")[1]
+        subscription = self.resource_name.rpartition("/")[2]
+        page = f"detail/{subscription}" if subscription else "list"
+        return f"https://console.cloud.google.com/cloudpubsub/subscription/{page}?project={project}"
+
+    def read(self, google: Google) -> Self | None:
+        from google.cloud import eventarc_v1
+        from google.pubsub_v1.types import pubsub
+
+        trigger = google.find(google.eventarc.get_trigger, eventarc_v1.GetTriggerRequest(name=self.trigger))
+        if trigger is None or not trigger.transport.pubsub.subscription:
+            return None
+        name = _full_name(trigger.transport.pubsub.subscription, self.trigger)
+        request = pubsub.GetSubscriptionRequest(subscription=name)
+        subscription = google.find(google.subscriber.get_subscription, request)
+        return self._canonical(subscription) if subscription is not None else None
+
+    def create(self, google: Google) -> Self:
+        actual = self.read(google)
+        if actual is None:
+            raise Failure(
+                f"The Eventarc trigger {self.name} has lost its subscription, so no question reaches the service.",
+                f"gcloud eventarc triggers delete {self.name} --location={self.trigger.split('/')[3]} "
+                f"--project={self.trigger.split('/')[1]}\n# and run the job again: it makes a new trigger",
+            )
+        return self.update(google, actual)
+
+    def update(self, google: Google, actual: Self) -> Self:
+        from google.pubsub_v1.types import pubsub
+
+        subscription = pubsub.Subscription(
+            name=actual.resource_name,
+            ack_deadline_seconds=self.ack_deadline_seconds,
+            expiration_policy=pubsub.ExpirationPolicy(),  # an empty policy means "never"
+        )
+        request = pubsub.UpdateSubscriptionRequest(
+            subscription=subscription, update_mask="ack_deadline_seconds,expiration_policy"
+        )
+        return self._canonical(google.write(google.subscriber.update_subscription, request))
+
+    def delete(self, google: Google) -> None:
+        """Nothing: Eventarc removes it with its trigger."""
+
+    def _canonical(self, subscription: pubsub.Subscription) -> Self:
+        return replace(
+            self,
+            ack_deadline_seconds=subscription.ack_deadline_seconds,
+            expires=bool(subscription.expiration_policy.ttl),
+            resource_name=subscription.name,
+        )
+
+
+def _full_name(subscription: str, trigger: str) -> str:
+    """Eventarc gives the subscription with or without its project."""
+    return subscription if "/" in subscription else f"projects/{trigger.split('/')[1]}/subscriptions/{subscription}"

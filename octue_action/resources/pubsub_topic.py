@@ -1,0 +1,72 @@
+"""The Pub/Sub topic through which a service is asked questions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+
+from octue_action.resource import Mark, Resource, is_ours
+
+if TYPE_CHECKING:
+    from google.pubsub_v1.types import pubsub
+
+    from octue_action.google import Google
+
+
+@dataclass(frozen=True, kw_only=True)
+class PubsubTopic(Resource):
+    """A topic.
+
+    :param topic_id: ``octue.services.<uuid>``.
+    :param kept: whether a topic that somebody else made is to be used, because the user or the service says so.
+    """
+
+    kind: ClassVar[str] = "pubsub_topic"
+    title: ClassVar[str] = "Pub/Sub topic"
+
+    project_id: Annotated[str, Mark.IDENTITY]
+    topic_id: Annotated[str, Mark.IDENTITY]
+    labels: Annotated[Mapping[str, str], Mark.ADDITIVE]
+    kept: Annotated[bool, Mark.IDENTITY] = False
+
+    @property
+    def name(self) -> str:
+        return self.topic_id
+
+    @property
+    def resource_name(self) -> str:
+        """``projects/P/topics/T``."""
+        return f"projects/{self.project_id}/topics/{self.topic_id}"
+
+    @property
+    def console_url(self) -> str:
+        return f"https://console.cloud.google.com/cloudpubsub/topic/detail/{self.topic_id}?project={self.project_id}"
+
+    def read(self, google: Google) -> Self | None:
+        from google.pubsub_v1.types import pubsub
+
+        topic = google.find(google.publisher.get_topic, pubsub.GetTopicRequest(topic=self.resource_name))
+        return self._canonical(topic) if topic is not None else None
+
+    def create(self, google: Google) -> Self:
+        from google.pubsub_v1.types import pubsub
+
+        topic = pubsub.Topic(name=self.resource_name, labels=dict(self.labels))
+        return self._canonical(google.write(google.publisher.create_topic, topic))
+
+    def update(self, google: Google, actual: Self) -> Self:
+        from google.pubsub_v1.types import pubsub
+
+        topic = pubsub.Topic(name=self.resource_name, labels={**actual.labels, **self.labels})
+        request = pubsub.UpdateTopicRequest(topic=topic, update_mask="labels")
+        return self._canonical(google.write(google.publisher.update_topic, request))
+
+    def delete(self, google: Google) -> None:
+        from google.pubsub_v1.types import pubsub
+
+        google.remove(google.publisher.delete_topic, pubsub.DeleteTopicRequest(topic=self.resource_name))
+
+    def _canonical(self, topic: pubsub.Topic) -> Self:
+        labels = dict(topic.labels)
+        return replace(self, labels=labels, ours=self.kept or is_ours(labels, self.labels))

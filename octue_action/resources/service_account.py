@@ -1,0 +1,112 @@
+"""The service account that an Octue service runs as."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+
+from octue_action.google import Failure, GoogleError, poll
+from octue_action.resource import Mark, Resource
+
+if TYPE_CHECKING:
+    from google.cloud import iam_admin_v1
+
+    from octue_action.google import Google
+
+VISIBLE_SECONDS = 5 * 60.0
+CONSECUTIVE_READS = 3
+"""A new account can be read, not read and read again; Terraform's provider, too, waits for three answers in a row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceAccount(Resource):
+    """A service account; accounts have no labels, so its description says whose it is.
+
+    :param account_id: 6 to 30 characters, the part of the e-mail before the ``@``.
+    :param email: the whole e-mail.
+    :param owner: the labels that it would carry if it could.
+    """
+
+    kind: ClassVar[str] = "service_account"
+    title: ClassVar[str] = "Service account"
+
+    project_id: Annotated[str, Mark.IDENTITY]
+    account_id: Annotated[str, Mark.IDENTITY]
+    email: Annotated[str, Mark.IDENTITY]
+    owner: Annotated[Mapping[str, str], Mark.IDENTITY]
+    display_name: str
+
+    @property
+    def name(self) -> str:
+        return self.email
+
+    @property
+    def console_url(self) -> str:
+        return f"https://console.cloud.google.com/iam-admin/serviceaccounts?project={self.project_id}"
+
+    @property
+    def description(self) -> str:
+        """At most 256 characters, which Google Cloud allows."""
+        return " ".join(f"{key}={value}" for key, value in self.owner.items())
+
+    def read(self, google: Google) -> Self | None:
+        from google.cloud import iam_admin_v1
+
+        account = google.find(
+            google.iam.get_service_account, iam_admin_v1.GetServiceAccountRequest(name=self._resource_name)
+        )
+        return self._canonical(account) if account is not None else None
+
+    def create(self, google: Google) -> Self:
+        from google.cloud import iam_admin_v1
+
+        request = iam_admin_v1.CreateServiceAccountRequest(
+            name=f"projects/{self.project_id}",
+            account_id=self.account_id,
+            service_account=iam_admin_v1.ServiceAccount(display_name=self.display_name, description=self.description),
+        )
+        try:
+            google.write(google.iam.create_service_account, request)
+        except GoogleError as error:
+            if error.status != "ALREADY_EXISTS":  # an account that is there can read as absent for a while
+                raise
+        return self._wait_until_visible(google)
+
+    def update(self, google: Google, actual: Self) -> Self:
+        from google.cloud import iam_admin_v1
+
+        account = iam_admin_v1.ServiceAccount(
+            name=self._resource_name, display_name=self.display_name, description=self.description
+        )
+        request = iam_admin_v1.PatchServiceAccountRequest(
+            service_account=account, update_mask="display_name,description"
+        )
+        return self._canonical(google.write(google.iam.patch_service_account, request))
+
+    def delete(self, google: Google) -> None:
+        from google.cloud import iam_admin_v1
+
+        google.remove(
+            google.iam.delete_service_account, iam_admin_v1.DeleteServiceAccountRequest(name=self._resource_name)
+        )
+
+    @property
+    def _resource_name(self) -> str:
+        return f"projects/{self.project_id}/serviceAccounts/{self.email}"
+
+    def _canonical(self, account: iam_admin_v1.ServiceAccount) -> Self:
+        return replace(self, display_name=account.display_name, ours=account.description == self.description)
+
+    def _wait_until_visible(self, google: Google) -> Self:
+        in_a_row = 0
+        for _ in poll(VISIBLE_SECONDS, first=0.1, growth=1.5, most=5.0):
+            account = self.read(google)
+            in_a_row = in_a_row + 1 if account is not None else 0
+            if account is not None and in_a_row == CONSECUTIVE_READS:
+                return account
+        raise Failure(
+            f"The service account {self.email} was made, but Google Cloud does not show it after "
+            f"{VISIBLE_SECONDS / 60:.0f} minutes.",
+            "Run the job again in a few minutes.",
+        )
