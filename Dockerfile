@@ -1,0 +1,29 @@
+# The action's image. The base is Python 3.13.15 on Debian trixie; a build may name another of its kind.
+ARG BASE_IMAGE=python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
+
+# What the final image gets is laid out under /install. Bytecode is compiled here, as the container lives for one run
+# only and would compile everything each time; it is not checked against the sources, which do not change either.
+FROM ${BASE_IMAGE} AS build
+COPY requirements/action.txt /requirements.txt
+RUN python -m pip install --root=/install --root-user-action=ignore --disable-pip-version-check \
+      --no-cache-dir --no-compile --no-deps --require-hashes --only-binary=:all: --requirement=/requirements.txt \
+    && python -m compileall -q -j 0 --invalidation-mode=unchecked-hash -s /install -p / /install
+COPY entrypoint.py /install/action/
+COPY octue_action /install/action/octue_action
+RUN python -m compileall -q --invalidation-mode=unchecked-hash -s /install -p / /install/action
+
+FROM ${BASE_IMAGE}
+LABEL org.opencontainers.image.title="Deploy an Octue service to Cloud Run" \
+      org.opencontainers.image.description="The GitHub Action that puts Octue services on Google Cloud Run" \
+      org.opencontainers.image.vendor="Octue" \
+      org.opencontainers.image.base.name="docker.io/library/python:3.13-slim"
+RUN python -m pip uninstall --yes --root-user-action=ignore pip
+COPY --from=build /install /
+
+# Root, as GitHub asks of an action's container: the workspace and the files that the runner mounts are root's.
+#
+# The container starts in the workspace, with the environment of the workflow and the home folder of the job. None of
+# these may bring modules of their own: Python finds its script's folder by the full name, and looks neither at
+# PYTHONPATH and its like (-E) nor for packages in the home folder (-s). Exec form: Python itself is told of a
+# cancellation.
+ENTRYPOINT ["python", "-E", "-s", "/action/entrypoint.py"]
