@@ -210,7 +210,8 @@ def _service(node: Node, wrong: frozenset[str], file: str) -> ServiceConfigurati
     return ServiceConfiguration(
         settings={key: _given(key, it, file) for key, it in usable.items() if not isinstance(it.value, dict | list)},
         environment_variables=tuple(
-            (_given("name", it.at(["name"]), file), _given("value", it.at(["value"]), file)) for it in _items(variables)
+            (_given("environment_variables", name, file), _given("environment_variables", value, file))
+            for name, value in ((it.at(["name"]), it.at(["value"])) for it in _items(variables))
         ),
         build_secrets=tuple(_given("secrets", it, file) for it in _items(build)),
         written_wrongly=wrong,

@@ -65,10 +65,12 @@ class Given:
     :param name: the input's or the key's name
     :param text: the value as it was written
     :param secret: it must not be shown
+    :param part: which part of the setting it is, where it is not the whole, e.g. ``A name``
     """
 
     name: str
     text: str
+    part: str = ""
     file: str | None = None
     line: int | None = None
     column: int | None = None
@@ -77,7 +79,8 @@ class Given:
     @property
     def subject(self) -> str:
         """What the value is called at the start of a sentence."""
-        return f"`{self.name}`" if self.file else f"Input `{self.name}`"
+        setting = f"`{self.name}`" if self.file else f"input `{self.name}`"
+        return f"{self.part} in {setting}" if self.part else setting[0].upper() + setting[1:]
 
     @property
     def place(self) -> str:

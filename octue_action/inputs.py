@@ -1,0 +1,163 @@
+"""The action's inputs: the table that action.yml and the README are held against, and how they arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from octue_action.problems import UNPRINTABLE, Findings, Given, Problem, perhaps, shown
+
+_PREFIX = "INPUT_"
+SECRET = frozenset({"github_token", "environment_variables", "secrets"})
+"""Inputs that hold something that does not belong in a log, or do so by mistake."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input of the action.
+
+    :param name: as a workflow writes it
+    :param default: what action.yml says; empty where octue.yaml may say it, since an input wins over the file
+    :param otherwise: what holds when the input is not given, in words; empty where ``default`` says it
+    :param description: one sentence
+    """
+
+    name: str
+    default: str
+    otherwise: str
+    description: str
+
+
+_TABLE = (
+    Input("project_id", "", "`project_name` of octue.yaml", "The id of the Google Cloud project to deploy to."),
+    Input("region", "", "`region` of octue.yaml", "The Google Cloud region to deploy to, such as `europe-west1`."),
+    Input(
+        "workload_identity_provider",
+        "",
+        "a credentials file of google-github-actions/auth",
+        "The full name of the Workload Identity Federation provider, with the project's number.",
+    ),
+    Input(
+        "deployer_service_account",
+        "",
+        "none: direct federation",
+        "The e-mail of the service account that the action acts as.",
+    ),
+    Input("mode", "deploy", "", "What to do: `deploy`, `plan`, `drift`, `destroy` or `rollback`."),
+    Input("config", "octue.yaml", "", "The path of the service configuration inside the repository."),
+    Input(
+        "services", "", "all", "The names of the services in octue.yaml to act on, with commas or lines between them."
+    ),
+    Input("service_namespace", "", "`namespace` of octue.yaml", "The Octue service's namespace."),
+    Input("service_name", "", "`name` of octue.yaml", "The Octue service's name, for a repository without octue.yaml."),
+    Input("service_id", "", "derived from the name", "The UUID of an existing topic to keep."),
+    Input(
+        "runtime_service_account",
+        "",
+        "created, with a name derived from the service's",
+        "The e-mail of an existing service account for the service to run as.",
+    ),
+    Input(
+        "octue_role",
+        "",
+        "`projects/<project_id>/roles/octue_service_user`",
+        "The role on the project that lets the service ask and answer questions.",
+    ),
+    Input("image", "", "built from the commit", "A ready container image to deploy instead of building one."),
+    Input(
+        "dockerfile",
+        "",
+        "`dockerfile_path` of octue.yaml, then `Dockerfile`",
+        "The path of the Dockerfile inside the repository.",
+    ),
+    Input(
+        "branch_pattern",
+        "",
+        "`branch_pattern` of octue.yaml, then `^main$`",
+        "A regular expression for the branches whose pushes are built.",
+    ),
+    Input("build_trigger", "push", "", "What starts a build: `push`, `manual` (only this action) or `none`."),
+    Input(
+        "repository_connection",
+        "",
+        "the first-generation GitHub app",
+        "The full name of a repository connected to Cloud Build the second-generation way.",
+    ),
+    Input("build_service_account", "", "the project's default", "The e-mail of the account that Cloud Build runs as."),
+    Input("memory", "", "`memory` of octue.yaml, then `128Mi`", "The memory of an instance, such as `512Mi` or `2Gi`."),
+    Input(
+        "cpu", "", "`cpus` of octue.yaml, then `1`", "The CPUs of an instance: 1, 2, 4, 6, 8, or 0.08 to less than 1."
+    ),
+    Input(
+        "concurrency",
+        "",
+        "`concurrency` of octue.yaml, then `10`",
+        "The number of questions that one instance works on at a time.",
+    ),
+    Input("timeout", "", "`3600`", "The seconds that a question may take, at most 3600."),
+    Input(
+        "min_instances",
+        "",
+        "`minimum_instances` of octue.yaml, then `0`",
+        "The number of instances that are always kept running.",
+    ),
+    Input(
+        "max_instances",
+        "",
+        "`maximum_instances` of octue.yaml, then `10`",
+        "The number of instances that may run at the same time.",
+    ),
+    Input(
+        "environment_variables",
+        "",
+        "those of octue.yaml, to which these are added",
+        "The service's environment variables: `NAME=value` lines, or one JSON object.",
+    ),
+    Input(
+        "secrets",
+        "",
+        "none",
+        "Environment variables from Secret Manager: `NAME=secret:version` lines, or one JSON object.",
+    ),
+    Input("labels", "", "only the action's own", "Labels of the service: `key=value` lines, or one JSON object."),
+    Input("ingress", "internal", "", "Where requests may come from: `internal` or `all`."),
+    Input("adopt", "false", "", "Whether to take over what exists already and was not made by this action."),
+    Input("preview", "", "none", "A suffix that makes this a deployment of its own, such as `pr-123`."),
+    Input("revision", "", "the previous ready one", "The revision that the mode `rollback` goes back to."),
+    Input("rollback_on_failure", "false", "", "Whether to roll back when the question asked afterwards fails."),
+    Input("confirm", "", "none", "The service's name once more, for the mode `destroy`."),
+    Input("delete_topic", "false", "", "Whether the mode `destroy` deletes the topic too."),
+    Input("region_policy", "any", "", "Which regions are accepted: `any` or `low-carbon`."),
+    Input("github_token", "", "none", "A GitHub token for deployments and comments on pull requests."),
+    Input("question", "", "none", "JSON input values of a question to ask after the deployment."),
+)
+
+INPUTS: Mapping[str, Input] = {it.name: it for it in _TABLE}
+
+
+def read(environment: Mapping[str, str], findings: Findings) -> dict[str, Given]:
+    """The inputs that are given, with their defaults; an empty one is not given.
+
+    The runner makes ``INPUT_<NAME>`` of an input's name, and only warns about names it does not know.
+    """
+    findings.add(*(_unknown(name) for name in environment if name.startswith(_PREFIX) and not _is_known(name)))
+    given = {}
+    for name, declared in INPUTS.items():
+        text = environment.get(_PREFIX + name.upper(), "").strip() or declared.default
+        value = Given(name=name, text=text, secret=name in SECRET)
+        if UNPRINTABLE.search(text):
+            findings.add(value.problem(f"{value.subject} has a character that cannot be used.", "text in UTF-8"))
+        elif text:
+            given[name] = value
+    return given
+
+
+def _is_known(variable: str) -> bool:
+    name = variable.removeprefix(_PREFIX)
+    return name.isupper() and name.lower() in INPUTS
+
+
+def _unknown(variable: str) -> Problem:
+    name = variable.removeprefix(_PREFIX).lower()
+    message = f"The action has no input {shown(name)}.{perhaps(name, INPUTS)}"
+    return Problem(message=message, expected="one of the inputs in the README", title=shown(name)[1:-1])

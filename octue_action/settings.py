@@ -1,0 +1,252 @@
+"""From inputs, octue.yaml and GitHub's variables to what is to be deployed, with every problem reported at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from octue_action import configuration, github_context, inputs, names, values, workspace
+from octue_action.configuration import KEYS, Configuration, ServiceConfiguration
+from octue_action.document import MAXIMUM_BYTES
+from octue_action.github_context import GitHubContext
+from octue_action.inputs import INPUTS, Input
+from octue_action.problems import Findings, Given, InvalidSettings, Problem, Rejected, perhaps, rejection, shown
+from octue_action.service_settings import ServiceReader, ServiceSettings
+from octue_action.values import Mode, RegionPolicy, SecretReference
+
+__all__ = [
+    "INPUTS",
+    "GitHubContext",
+    "Input",
+    "InvalidSettings",
+    "Problem",
+    "SecretReference",
+    "ServiceSettings",
+    "Settings",
+    "load",
+]
+
+CREDENTIALS_VARIABLES = (
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE",
+    "GOOGLE_GHA_CREDS_PATH",
+)
+"""Where google-github-actions/auth says which credentials file it has made."""
+
+EMULATOR_VARIABLE = "GOOGLE_CLOUD_EMULATOR_HOST"
+
+_OF_ONE_SERVICE = ("service_id", "image", "revision")
+_SIGN_IN = (
+    "input `workload_identity_provider: "
+    "projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER`, "
+    "or a step with google-github-actions/auth before this one"
+)
+_NO_FILE = "octue.yaml with the service's name in it, or input `service_name` for a repository without octue.yaml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All that a run needs to know; nothing else is read from the environment later.
+
+    :param workload_identity_provider: full resource name; ``None`` where a credentials file is used
+    :param deployer_service_account: e-mail of the account to impersonate
+    :param credentials_file: made by google-github-actions/auth; ``None`` where a provider is given
+    :param config: path of octue.yaml from the root of the repository; ``None`` where there is none
+    :param services: those to act on, in the order of octue.yaml
+    :param emulator: ``127.0.0.1:PORT`` in place of Google Cloud
+    :param question: input values to ask the service with; ``None`` for no question
+    :param notices: what was read and has no effect, for the log
+    """
+
+    mode: Mode
+    project_id: str
+    workload_identity_provider: str | None
+    deployer_service_account: str | None
+    credentials_file: Path | None
+    octue_role: str
+    adopt: bool
+    config: str | None
+    services: tuple[ServiceSettings, ...]
+    github: GitHubContext
+    emulator: str | None
+    preview: str | None
+    revision: str | None
+    rollback_on_failure: bool
+    confirm: str | None
+    delete_topic: bool
+    region_policy: RegionPolicy
+    github_token: str | None = field(repr=False)
+    question: object | None
+    notices: tuple[Problem, ...] = ()
+
+
+def load(environment: Mapping[str, str]) -> Settings:
+    """Read the settings of this run.
+
+    :param environment: the process's; only inputs, GitHub's variables, those of a credentials file and the
+        emulator's are read from it
+    :raises InvalidSettings: with all problems, in the order of files and lines
+    """
+    findings = Findings()
+    given = inputs.read(environment, findings)
+    github = github_context.read(environment, findings)
+    path, configured = _configuration(given, github, findings)
+    chosen = _choose(given, configured, findings)
+    _refuse_shared(given, chosen, findings)
+    readers = [ServiceReader(given, it, github, findings) for it in chosen]
+    services = tuple(it.read() for it in readers)
+    findings.add(*_collisions(services, readers))
+    project_id = _project_id(readers, findings)
+    settings = Settings(
+        mode=findings.take(values.one_of(values.MODES), given.get("mode"), "deploy"),
+        project_id=project_id,
+        workload_identity_provider=findings.take(
+            values.identity_provider, given.get("workload_identity_provider"), None
+        ),
+        deployer_service_account=findings.take(values.service_account, given.get("deployer_service_account"), None),
+        credentials_file=_credentials_file(environment, given, findings),
+        octue_role=findings.take(values.role, given.get("octue_role"), names.octue_role(project_id)),
+        adopt=findings.take(values.boolean, given.get("adopt"), False),
+        config=path,
+        services=services,
+        github=github,
+        emulator=_emulator(environment, findings),
+        preview=findings.take(values.name, given.get("preview"), None),
+        revision=findings.take(values.revision, given.get("revision"), None),
+        rollback_on_failure=findings.take(values.boolean, given.get("rollback_on_failure"), False),
+        confirm=findings.take(str, given.get("confirm"), None),
+        delete_topic=findings.take(values.boolean, given.get("delete_topic"), False),
+        region_policy=findings.take(values.one_of(values.REGION_POLICIES), given.get("region_policy"), "any"),
+        github_token=findings.take(str, given.get("github_token"), None),
+        question=findings.take(values.json_value, given.get("question"), None),
+        notices=tuple(notice for it in readers for notice in it.notices()),
+    )
+    findings.raise_if_any()
+    return settings
+
+
+def _configuration(
+    given: Mapping[str, Given], github: GitHubContext, findings: Findings
+) -> tuple[str | None, Configuration | None]:
+    """octue.yaml and its path; none where there is no such file and the inputs are to do instead."""
+    config = given.get("config") or Given(name="config", text=INPUTS["config"].default)
+    try:
+        path = workspace.existing_file(github.workspace, config.text, "octue.yaml")
+        content = workspace.read(github.workspace, path, MAXIMUM_BYTES)
+    except workspace.Missing as missing:
+        if config.text != INPUTS["config"].default:
+            findings.add(rejection(config, missing))
+        elif "service_name" in given:
+            return None, None
+        else:
+            findings.add(config.problem(f"There is no octue.yaml in the repository.{missing.hint}", _NO_FILE))
+    except Rejected as rejected:
+        findings.add(rejection(config, rejected))
+    else:
+        found = configuration.read(content, path)
+        findings.add(*found.problems)
+        return path, found
+    return None, Configuration(is_whole=False)
+
+
+def _choose(
+    given: Mapping[str, Given], configured: Configuration | None, findings: Findings
+) -> Sequence[ServiceConfiguration]:
+    """The services to act on: those that the inputs name, or all.
+
+    Where none can be made out there is one that says nothing, so that the inputs are still looked at.
+    """
+    if configured is None:
+        alone = given["service_name"].text
+        findings.add(*_unknown(given.get("services"), [alone]))
+        return [ServiceConfiguration(settings={})]
+    by_name = [(it.settings["name"].text if "name" in it.settings else "", it) for it in configured.services]
+    known = [name for name, _ in by_name if name]
+    if configured.is_whole:
+        findings.add(*_unknown(given.get("services"), known))
+    wanted = values.name_list(given["services"].text) if "services" in given else ()
+    if not wanted and len(by_name) > 1 and "service_name" in given:
+        findings.add(*_unknown(given["service_name"], known))
+        wanted = (given["service_name"].text,)
+    chosen = [it for name, it in by_name if not wanted or name in wanted]
+    return chosen or [ServiceConfiguration(settings={}, written_wrongly=frozenset(KEYS))]
+
+
+def _unknown(given: Given | None, known: Sequence[str]) -> Iterator[Problem]:
+    """Names in an input that no service has."""
+    for name in values.name_list(given.text) if given else ():
+        if given and name not in known:
+            message = f"{given.subject}: there is no service {shown(name)}.{perhaps(name, known)}"
+            yield given.problem(message, f"one of {', '.join(known)}")
+
+
+def _refuse_shared(given: Mapping[str, Given], chosen: Sequence[ServiceConfiguration], findings: Findings) -> None:
+    """Refuse inputs that only one service can have where several are chosen."""
+    if len(chosen) > 1:
+        for name in _OF_ONE_SERVICE:
+            if name in given:
+                message = f"{given[name].subject} is for one service, but there are {len(chosen)}."
+                findings.add(given[name].problem(message, "one service, chosen with input `services`"))
+
+
+def _collisions(services: Sequence[ServiceSettings], readers: Sequence[ServiceReader]) -> Iterator[Problem]:
+    """Services that would be one in Google Cloud."""
+    first: dict[tuple[str, str], Given] = {}
+    for service, reader in zip(services, readers, strict=True):
+        given = reader.written("service_name")
+        if not given or not service.service:
+            continue
+        earlier = first.setdefault((service.region, service.service), given)
+        if earlier is not given:
+            message = f"Two services would be called {shown(service.service)}: this one and {earlier.place}."
+            yield given.problem(message, "a name or a namespace of its own for each")
+
+
+def _project_id(readers: Sequence[ServiceReader], findings: Findings) -> str:
+    """The project, which all the services share."""
+    found = ""
+    for reader in readers:
+        project_id = reader.agreed("project_id", values.project_id)
+        given = reader.written("project_id")
+        if found and project_id and project_id != found and given:
+            message = f"{given.subject} is {shown(project_id)}, but another service's is {shown(found)}."
+            findings.add(given.problem(message, "one project in a run: choose its services with input `services`"))
+        found = found or project_id
+    return found
+
+
+def _credentials_file(environment: Mapping[str, str], given: Mapping[str, Given], findings: Findings) -> Path | None:
+    """The credentials file, where no provider is given; one of the two has to be there."""
+    if "workload_identity_provider" in given:
+        return None
+    for variable in CREDENTIALS_VARIABLES:
+        if text := environment.get(variable):
+            return _file(Given(name=variable, text=text), findings)
+    message = "There is nothing to sign in to Google Cloud with."
+    findings.add(Problem(message=message, expected=_SIGN_IN, title="workload_identity_provider"))
+    return None
+
+
+def _file(given: Given, findings: Findings) -> Path:
+    path = Path(given.text)
+    try:
+        exists = path.is_file()
+    except (OSError, ValueError):  # too long for a path, or not one at all
+        exists = False
+    if not exists:
+        message = f"The variable {given.name} is {shown(given.text)}, and there is no such file."
+        findings.add(given.problem(message, "a credentials file made by google-github-actions/auth"))
+    return path
+
+
+def _emulator(environment: Mapping[str, str], findings: Findings) -> str | None:
+    text = environment.get(EMULATOR_VARIABLE)
+    if not text:
+        return None
+    try:
+        return values.emulator(text)
+    except Rejected as rejected:
+        message = f"The variable {EMULATOR_VARIABLE} is {shown(text)}: {rejected.reason}."
+        findings.add(Problem(message=message, expected=rejected.expected, title=EMULATOR_VARIABLE))
+        return None
