@@ -15,6 +15,7 @@ class Clock:
     def __init__(self) -> None:
         self._ahead = 0.0
         self._moved = threading.Condition()
+        self._waiting: list[threading.Condition] = []
 
     def time(self) -> float:
         """Seconds since the epoch."""
@@ -35,6 +36,10 @@ class Clock:
         with self._moved:
             self._ahead += seconds
             self._moved.notify_all()
+            waiting = list(self._waiting)
+        for condition in waiting:
+            with condition:
+                condition.notify_all()
 
     def sleep(self, seconds: float) -> None:
         """Wait until that many seconds of this clock have passed."""
@@ -42,3 +47,17 @@ class Clock:
         with self._moved:
             while (left := end - self.time()) > 0:
                 self._moved.wait(left)
+
+    def wait(self, condition: threading.Condition, until: float | None = None) -> None:
+        """Wait on a condition until it is notified, this clock shows a time, or a test moves the clock.
+
+        :param condition: held by the caller, who looks at its state again afterwards.
+        :param until: seconds since the epoch; ``None`` for no such time.
+        """
+        with self._moved:
+            self._waiting.append(condition)
+        try:
+            condition.wait(None if until is None else max(0.0, until - self.time()))
+        finally:
+            with self._moved:
+                self._waiting.remove(condition)
