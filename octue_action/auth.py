@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,9 @@ SHOWN_CLAIMS = (
 """Claims of GitHub's token that attribute conditions are written with; none of them is secret."""
 
 Mask = Callable[[str], None]
+
+_TOKEN = re.compile(r"ya29\.[\w.~+/-]+|eyJ[\w-]+(\.[\w-]+){0,2}|(?<=oken\": \")[^\"]+|(?<=oken\":\")[^\"]+")
+"""Google's access tokens, JSON web tokens, and whatever stands in a JSON field whose name ends in ``token``."""
 
 
 class AuthenticationError(Failure):
@@ -214,5 +218,6 @@ def _explain(error: Exception, settings: Settings, claims: Mapping[str, Any]) ->
 
 
 def _said(error: Exception) -> str:
-    """What the answer said; google-auth puts the code and the text, and sometimes the whole body, in ``args``."""
-    return " ".join(str(part) for part in error.args if isinstance(part, str | bytes))
+    """What the answer said, without any token: google-auth puts the whole body of an answer into its errors."""
+    text = " ".join(str(part) for part in error.args if isinstance(part, str | bytes))
+    return _TOKEN.sub("(token)", text)

@@ -101,6 +101,10 @@ class Existing:
         candidates = [t for t in self._triggers.get(service.region, ()) if _asks(t, service)]
         return next((t for t in candidates if t.name.rpartition("/")[2] == ours), next(iter(candidates), None))
 
+    def trigger_named(self, trigger: EventarcTrigger) -> eventarc_v1.Trigger | None:
+        """The trigger of that very name, whatever it does."""
+        return next((t for t in self._triggers.get(trigger.location, ()) if t.name == trigger.resource_name), None)
+
 
 def _asks(trigger: eventarc_v1.Trigger, service: ServiceSettings) -> bool:
     destination = trigger.destination.cloud_run
@@ -163,10 +167,10 @@ def desired(settings: Settings, service: ServiceSettings, existing: Existing) ->
     return Deployment(service=run, topic=topic, account=account, trigger=carrier, image=image, others=others)
 
 
-def known(deployment: Deployment, service: ServiceSettings, existing: Existing) -> dict[str, Resource]:
-    """What has been read of a deployment's resources already, by address."""
-    trigger = existing.trigger_of(service)
-    return {deployment.trigger.address: deployment.trigger.canonical(trigger)} if trigger is not None else {}
+def known(deployment: Deployment, existing: Existing) -> dict[str, Resource | None]:
+    """What has been read of a deployment's resources already, by address; None for what is not there."""
+    trigger = existing.trigger_named(deployment.trigger)
+    return {deployment.trigger.address: deployment.trigger.canonical(trigger) if trigger is not None else None}
 
 
 def without_waiting_for_pushes(plan: Plan) -> Plan:

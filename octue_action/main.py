@@ -87,9 +87,7 @@ def _run(settings: Settings, runner: Runner, start: float) -> int:
         existing = Existing.read(google, settings)
         deployments = [desired(settings, service, existing) for service in settings.services]
         read = {
-            address: resource
-            for deployment, service in zip(deployments, settings.services, strict=True)
-            for address, resource in known(deployment, service, existing).items()
+            address: resource for deployment in deployments for address, resource in known(deployment, existing).items()
         }
         resources = {r.address: r for deployment in deployments for r in deployment.resources}
         plan = make_plan(tuple(resources.values()), google, adopt=settings.adopt, known=read)

@@ -81,14 +81,14 @@ class Plan:
 
 
 def make_plan(
-    resources: Sequence[Resource], google: Google, *, adopt: bool, known: Mapping[str, Resource] | None = None
+    resources: Sequence[Resource], google: Google, *, adopt: bool, known: Mapping[str, Resource | None] | None = None
 ) -> Plan:
     """Read every resource, independent ones together, and compare.
 
     :param resources: what should exist.
     :param google: the door to Google Cloud.
     :param adopt: whether what is not ours may be taken over.
-    :param known: actual resources that have been read already, by address.
+    :param known: resources that have been read already, by address; None for one that is not there.
     """
     desired = {resource.address: resource for resource in resources}
     actual: dict[str, Resource | None] = dict(known or {})
@@ -100,8 +100,8 @@ def make_plan(
             actual[address] = None if missing else resource.read(google)
         return compare(resource, actual[address])
 
-    whole = {address: {resource.part_of} - {None} for address, resource in desired.items()}
-    changes = walk({address: {part for part in parts if part} for address, parts in whole.items()}, read)
+    wholes = {address: {resource.part_of} if resource.part_of else set() for address, resource in desired.items()}
+    changes = walk(wholes, read)
     ordered = tuple(changes[address] for address in desired)
     refusals = (
         refusal

@@ -40,7 +40,8 @@ class IamCredentials:
         principal = f"serviceAccount:{email}"
         return iam_credentials_v1.GenerateAccessTokenResponse(
             access_token=self._world.tokens.issue_access_token(principal, {principal}, seconds),
-            expire_time=self._world.clock.now() + datetime.timedelta(seconds=seconds),
+            # Whole seconds: google-auth reads no others, and Google gives no others.
+            expire_time=self._world.clock.now().replace(microsecond=0) + datetime.timedelta(seconds=seconds),
         )
 
     def generate_id_token(
