@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from octue_action.apply import Outcome, Status, apply
+from octue_action.google import Failure, Google, GoogleError
+from octue_action.plan import Action, make_plan
+from tests.octue_action.fakes import Cloud, Thing
+
+
+@pytest.fixture
+def cloud() -> Cloud:
+    return Cloud()
+
+
+def run(cloud: Cloud, *things: Thing) -> dict[str, Outcome]:
+    told: list[Outcome] = []
+    plan = make_plan(things, cloud.door, adopt=False)
+    cloud.calls.clear()
+    outcomes = apply(plan, cloud.door, told.append)
+    assert sorted(o.change.resource.name for o in told) == sorted(o.change.resource.name for o in outcomes)
+    return {outcome.change.resource.name: outcome for outcome in outcomes}
+
+
+def test_changes_are_made_and_a_second_run_has_none(cloud: Cloud) -> None:
+    cloud.things = {"b": Thing(label="b", size=5), "c": Thing(label="c", colour="blue"), "d": Thing(label="d")}
+    things = [Thing(label=label) for label in "abcd"]
+
+    first = run(cloud, *things)
+    second = run(cloud, *things)
+
+    assert [o.change.action for o in first.values()] == [Action.CREATE, Action.UPDATE, Action.REPLACE, Action.NO_OP]
+    assert [o.status for o in first.values()] == [Status.APPLIED] * 3 + [Status.UNCHANGED]
+    assert {o.status for o in second.values()} == {Status.UNCHANGED}
+    assert cloud.calls == []
+
+
+def test_a_replacement_removes_before_it_creates(cloud: Cloud) -> None:
+    cloud.things["a"] = Thing(label="a", colour="blue")
+
+    run(cloud, Thing(label="a"))
+
+    assert cloud.calls == ["delete a", "create a"]
+
+
+def test_a_failure_skips_only_what_depends_on_it(cloud: Cloud) -> None:
+    cloud.errors["create a"] = [Failure("no")]
+
+    outcomes = run(
+        cloud,
+        Thing(label="a"),
+        Thing(label="b", depends_on=("thing.a",)),
+        Thing(label="c", depends_on=("thing.b",)),
+        Thing(label="d"),
+    )
+
+    assert {name: o.status for name, o in outcomes.items()} == {
+        "a": Status.FAILED,
+        "b": Status.SKIPPED,
+        "c": Status.SKIPPED,
+        "d": Status.APPLIED,
+    }
+    assert outcomes["b"].waited_on == ("thing.a",)
+    assert outcomes["c"].waited_on == ("thing.b",)
+    assert set(cloud.things) == {"d"}
+
+
+def test_an_update_that_somebody_else_has_made_meanwhile_is_not_made_again(cloud: Cloud) -> None:
+    cloud.things["a"] = Thing(label="a", size=5)
+    plan = make_plan([Thing(label="a")], cloud.door, adopt=False)
+    cloud.things["a"] = Thing(label="a")
+
+    (outcome,) = apply(plan, cloud.door, lambda _: None)
+
+    assert outcome.status is Status.UNCHANGED
+    assert "update a" not in cloud.calls
+
+
+def test_an_update_writes_upon_what_is_there_now(cloud: Cloud) -> None:
+    cloud.things["a"] = Thing(label="a", size=5)
+    plan = make_plan([Thing(label="a")], cloud.door, adopt=False)
+    cloud.things["a"] = Thing(label="a", size=5, tags={"theirs": "1"})
+
+    apply(plan, cloud.door, lambda _: None)
+
+    assert cloud.things["a"].tags == {"theirs": "1"}
+
+
+def test_a_part_is_compared_again_when_its_whole_was_changed(cloud: Cloud) -> None:
+    class Whole(Thing):
+        def update(self, google: Google, actual: Thing) -> Whole:  # makes its part anew
+            cloud.things["part"] = Thing(label="part", size=10)
+            return super().update(google, actual)
+
+    cloud.things = {"whole": Whole(label="whole", size=5), "part": Thing(label="part", size=600)}
+    part = Thing(label="part", size=600, part_of="thing.whole", depends_on=("thing.whole",))
+
+    outcomes = run(cloud, Whole(label="whole"), part)
+
+    assert outcomes["part"].change.action is Action.UPDATE
+    assert cloud.things["part"].size == 600
+
+
+def test_a_conflict_is_begun_again_from_reading(cloud: Cloud) -> None:
+    conflict = GoogleError("update_thing", "ABORTED", "concurrent changes")
+    cloud.things["a"] = Thing(label="a", size=5)
+    cloud.errors["update a"] = [conflict, conflict]
+
+    outcomes = run(cloud, Thing(label="a"))
+
+    assert outcomes["a"].status is Status.APPLIED
+    assert cloud.calls == ["read a", "update a"] * 3
+
+
+def test_a_conflict_that_does_not_end_is_a_failure(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("octue_action.apply.time.sleep", lambda _: None)
+    cloud.things["a"] = Thing(label="a", size=5)
+    cloud.errors["update a"] = [GoogleError("update_thing", "ABORTED", "again")] * 50
+
+    assert run(cloud, Thing(label="a"))["a"].status is Status.FAILED
+
+
+def test_another_refusal_is_not_tried_again(cloud: Cloud) -> None:
+    cloud.errors["create a"] = [GoogleError("create_thing", "PERMISSION_DENIED", "no")] * 2
+
+    assert run(cloud, Thing(label="a"))["a"].status is Status.FAILED
+    assert cloud.calls == ["create a"]
+
+
+def test_an_answer_that_is_not_what_was_wanted_is_a_failure(cloud: Cloud) -> None:
+    class Stubborn(Thing):
+        def create(self, google: Google) -> Stubborn:
+            return replace(super().create(google), size=99)
+
+    outcome = run(cloud, Stubborn(label="a"))["a"]
+
+    assert outcome.status is Status.FAILED
+    assert "is not as it should be: size" in str(outcome.failure)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from octue_action.resource import FieldChange, diff, is_ours
+from tests.octue_action.fakes import Thing
+
+maps = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["1", "2"]))
+
+
+def test_nothing_differs_from_itself() -> None:
+    thing = Thing(label="a", tags={"x": "1"}, secrets={"y": "2"})
+
+    assert diff(thing, thing) == ()
+
+
+def test_a_field_that_differs_is_named_with_both_values() -> None:
+    assert diff(Thing(label="a", size=2), Thing(label="a", size=1)) == (FieldChange("size", 1, 2),)
+
+
+def test_none_in_the_desired_resource_is_not_ours_to_say() -> None:
+    assert diff(Thing(label="a", size=None), Thing(label="a", size=7)) == ()
+
+
+def test_an_immutable_field_says_so() -> None:
+    (change,) = diff(Thing(label="a", colour="blue"), Thing(label="a"))
+
+    assert change.immutable
+
+
+def test_what_google_cloud_tells_is_not_compared() -> None:
+    assert diff(Thing(label="a", told=""), Thing(label="a", told="news", ours=False)) == ()
+
+
+def test_a_sensitive_map_is_compared_key_by_key() -> None:
+    changes = diff(Thing(label="a", secrets={"x": "1", "y": "2"}), Thing(label="a", secrets={"y": "3", "z": "4"}))
+
+    assert [(change.name, change.sensitive) for change in changes] == [
+        ("secrets[x]", True),
+        ("secrets[y]", True),
+        ("secrets[z]", True),
+    ]
+
+
+@given(actual=maps, desired=maps)
+def test_other_peoples_keys_of_an_additive_map_are_no_difference(
+    actual: dict[str, str], desired: dict[str, str]
+) -> None:
+    changes = diff(Thing(label="a", tags=desired), Thing(label="a", tags={**actual, **desired, "theirs": "1"}))
+
+    assert changes == ()
+
+
+@given(actual=maps, desired=maps)
+def test_setting_what_differs_leaves_no_difference(actual: dict[str, str], desired: dict[str, str]) -> None:
+    wanted, there = Thing(label="a", tags=desired, secrets=desired), Thing(label="a", tags=actual, secrets=actual)
+
+    changed_keys = {change.name for change in diff(wanted, there)}
+
+    assert not diff(wanted, replace(there, tags={**actual, **desired}, secrets=desired))
+    assert {f"tags[{key}]" for key in desired if actual.get(key) != desired[key]} <= changed_keys
+
+
+def test_a_thing_is_ours_only_when_every_ownership_label_agrees() -> None:
+    wanted = {"managed-by": "octue-action", "octue-service": "sum", "github-repository-id": "1", "team": "wind"}
+
+    assert is_ours({**wanted, "more": "labels"}, wanted)
+    assert is_ours({key: value for key, value in wanted.items() if key != "team"}, wanted)
+    assert not is_ours({**wanted, "github-repository-id": "2"}, wanted)
+    assert not is_ours({}, wanted)
