@@ -8,7 +8,7 @@ import logging
 import threading
 import urllib.parse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -98,11 +98,14 @@ class HttpRequest:
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """One HTTP response."""
+    """One HTTP response.
+
+    :param headers: name and value, in order.
+    """
 
     status: int
     body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class HttpServer:
@@ -147,7 +150,7 @@ class Site:
         except Exception as error:
             logger.exception("%s /%s%s failed", request.method, request.host, request.path)
             refusal = ApiError(grpc.StatusCode.INTERNAL, f"emulator: {error!r}")
-        return _json(rest.error_json(refusal), refusal.http_status)
+        return _json(rest.error_json(refusal, request.host), refusal.http_status)
 
     def _place(self, host: str) -> Callable[[HttpRequest], HttpResponse]:
         if host.endswith(_RUN_DOMAIN):
@@ -206,7 +209,7 @@ class Site:
         response = self._world.cloud_run.request(
             request.host, request.method, path, request.headers, request.body, internal=False
         )
-        return HttpResponse(response.status, response.body, dict(response.headers))
+        return HttpResponse(response.status, response.body, tuple(response.headers))
 
     def _own(self, request: HttpRequest) -> HttpResponse:
         pages: dict[tuple[str, str], Callable[[HttpRequest], Any]] = {
@@ -264,7 +267,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         response = self.answer(HttpRequest(self.command, host, f"/{path}", target.query, headers, self._body()))
         self.send_response(response.status)
-        for name, value in response.headers.items():
+        for name, value in response.headers:
             if name.lower() not in _HOP_HEADERS:
                 self.send_header(name, value)
         self.send_header("Content-Length", str(len(response.body)))
@@ -291,4 +294,4 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _json(content: Any, status: int = HTTPStatus.OK) -> HttpResponse:
     body = json.dumps(content, indent=2).encode()
-    return HttpResponse(status, body, {"Content-Type": "application/json; charset=UTF-8"})
+    return HttpResponse(status, body, (("Content-Type", "application/json; charset=UTF-8"),))

@@ -13,6 +13,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import grpc
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -72,8 +73,19 @@ _IAM_ROUTES = (
     ("POST", "/v1/{parent=projects/*}/roles", "*", "CreateRole"),
 )
 
+_REASONS = {
+    grpc.StatusCode.ABORTED: "aborted",
+    grpc.StatusCode.ALREADY_EXISTS: "alreadyExists",
+    grpc.StatusCode.FAILED_PRECONDITION: "failedPrecondition",
+    grpc.StatusCode.INVALID_ARGUMENT: "badRequest",
+    grpc.StatusCode.NOT_FOUND: "notFound",
+    grpc.StatusCode.PERMISSION_DENIED: "forbidden",
+    grpc.StatusCode.UNAUTHENTICATED: "authError",
+}
+
 _VARIABLE = re.compile(r"\{([\w.]+)(?:=([^}]*))?\}")
 _WILDCARDS = {"**": ".+", "*": "[^/]+"}
+_MASKS = {"updateMask", "update_mask"}
 _INTEGER_ENUMS = "json;enum-encoding=int"
 # Parameters for the whole of Google's HTTP APIs (https://cloud.google.com/apis/docs/system-parameters).
 _SYSTEM_PARAMETERS = {"$alt", "alt", "prettyPrint", "key", "fields", "$prettyPrint", "$fields", "$key"}
@@ -157,13 +169,19 @@ def to_json(message: Message, *, integer_enums: bool = False) -> dict[str, Any]:
     return answer
 
 
-def error_json(error: ApiError) -> dict[str, Any]:
-    """A refusal as Google writes it in JSON."""
+def error_json(error: ApiError, host: str) -> dict[str, Any]:
+    """A refusal as an API writes it in JSON.
+
+    :param host: the API's; IAM's also has the list of errors of Google's older APIs.
+    """
     content: dict[str, Any] = {
         "code": int(error.http_status),
         "message": error.message,
         "status": error.code.name,
     }
+    if host == _IAM_HOST:
+        reason = _REASONS.get(error.code, "backendError")
+        content["errors"] = [{"domain": "global", "message": error.message, "reason": reason}]
     if error.details:
         content["details"] = to_json(error.status())["details"]
     return {"error": content}
@@ -220,6 +238,14 @@ def _fields(
     return fields
 
 
+def _with_camel_case_masks(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """With field masks as the JSON mapping of protobuf wants them; Google takes the names of the fields too."""
+    return {
+        name: re.sub(r"_([a-z])", lambda match: match[1].upper(), value) if name in _MASKS else value
+        for name, value in fields.items()
+    }
+
+
 def _parse_json(body: bytes) -> dict[str, Any]:
     try:
         content = json.loads(body or b"{}")
@@ -248,7 +274,7 @@ def _put(fields: dict[str, Any], descriptor: Any, path: str, value: str) -> None
 def _message(request_type: type[Any], fields: dict[str, Any]) -> Any:
     request = request_type()
     try:
-        json_format.ParseDict(fields, raw(request))
+        json_format.ParseDict(_with_camel_case_masks(fields), raw(request))
     except json_format.ParseError as error:
         raise invalid_argument(f"Invalid JSON payload received. {error}") from None
     return request

@@ -97,7 +97,7 @@ class World:
     @property
     def services(self) -> list[Any]:
         """The services that answer RPCs."""
-        services = (
+        owners = (
             self.iam_credentials,
             self.iam,
             self.projects,
@@ -108,7 +108,7 @@ class World:
             self.cloud_build,
             self.cloud_run,
         )
-        return [service for service in services if service is not None]
+        return [service for owner in owners if owner is not None for service in getattr(owner, "services", (owner,))]
 
     def deliver(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
         """Post a message as Pub/Sub does and give the HTTP status; 502 where nobody answers.

@@ -104,7 +104,10 @@ class ArtifactRegistry:
                     raise already_exists("the repository already exists")
                 self._repositories[name] = self._completed(repository, name)
                 self._packages[name] = {}
-                return raw(registry.Repository(self._repositories[name]))
+                answer = registry.Repository(self._repositories[name])
+                # Recorded so: what the operation answers does not say when.
+                del answer.create_time, answer.update_time
+                return raw(answer)
 
         return self._operation(request.parent, "artifact_registry create", work)
 
