@@ -38,7 +38,7 @@ class Outcome:
     :param seconds: how long it took.
     :param resource: the resource as it stands now; None where that is not known.
     :param failure: why it failed.
-    :param waited_on: addresses of the resources whose failure it was skipped for.
+    :param waited_on: labels of the resources whose failure it was skipped for.
     """
 
     change: Change
@@ -74,7 +74,7 @@ def apply(plan: Plan, google: Google, tell: Listener) -> tuple[Outcome, ...]:
 
 
 def _outcome(change: Change, before: list[Outcome], google: Google) -> Outcome:
-    broken = tuple(o.change.resource.address for o in before if o.status in {Status.FAILED, Status.SKIPPED})
+    broken = tuple(o.change.resource.label for o in before if o.status in {Status.FAILED, Status.SKIPPED})
     if broken:
         return Outcome(change, Status.SKIPPED, waited_on=broken)
     whole_changed = any(
@@ -124,6 +124,6 @@ def _check(change: Change, resource: Resource | None) -> None:
     if left:
         names = ", ".join(field.name for field in left)
         raise Failure(
-            f"The {change.resource.title} {change.resource.name} was written, but is not as it should be: {names}.",
+            f"The {change.resource.label} was written, but is not as it should be: {names}.",
             "Run the job again; if it stays, somebody or something else changes it too.",
         )

@@ -120,8 +120,7 @@ def _end(deployments: Sequence[Deployment], outcomes: Sequence[Outcome], runner:
     for outcome in failures:
         failure = outcome.failure
         if failure is not None:
-            resource = outcome.change.resource
-            runner.error(_with_remedy(failure), title=f"{resource.title} {resource.name}")
+            runner.error(_with_remedy(failure), title=outcome.change.resource.label)
     if failures:
         return FAILURE
     for deployment in deployments:

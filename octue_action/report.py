@@ -39,7 +39,7 @@ def plan_lines(plan: Plan) -> list[str]:
     """The plan for the log: a line for each resource, and one for each field that differs."""
     lines = []
     for change in plan.changes:
-        lines.append(f"{_SIGNS[change.action]} {_label(change.resource)} {_WILL[change.action]}")
+        lines.append(f"{_SIGNS[change.action]} {change.resource.label} {_WILL[change.action]}")
         lines += [f"    {_field_text(field)}" for field in change.fields]
     return [*lines, plan_sentence(plan)]
 
@@ -57,9 +57,9 @@ def plan_sentence(plan: Plan) -> str:
 
 def outcome_line(outcome: Outcome) -> str:
     """One outcome for the log."""
-    label = _label(outcome.change.resource)
+    label = outcome.change.resource.label
     if outcome.status is Status.SKIPPED:
-        return f"- {label} skipped, because it needs {_names(outcome.waited_on)}"
+        return f"- {label} skipped, because it needs {' and '.join(outcome.waited_on)}"
     if outcome.status is Status.FAILED:
         return f"! {label} failed after {outcome.seconds:.1f} s: {outcome.failure}"
     sign = _SIGNS[outcome.change.action]
@@ -140,7 +140,7 @@ def _how_to_ask(deployment: Deployment, outcomes: Sequence[Outcome]) -> str:
 
 def _outcome_row(outcome: Outcome) -> str:
     if outcome.status is Status.SKIPPED:
-        done, took = f"skipped: needs {_text(_names(outcome.waited_on))}", ""
+        done, took = f"skipped: needs {_text(' and '.join(outcome.waited_on))}", ""
     elif outcome.status is Status.FAILED:
         done, took = "failed", f"{outcome.seconds:.1f} s"
     else:
@@ -156,7 +156,7 @@ def _failure_block(outcome: Outcome) -> str:
     failure = outcome.failure
     if failure is None:
         return ""
-    return _explained(f"{_label(outcome.change.resource)}: {failure.message}", failure.remedy)
+    return _explained(f"{outcome.change.resource.label}: {failure.message}", failure.remedy)
 
 
 def _explained(message: str, remedy: str) -> str:
@@ -193,14 +193,6 @@ def _value_text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)
-
-
-def _label(resource: Resource) -> str:
-    return f"{resource.title} {resource.name}"
-
-
-def _names(addresses: Sequence[str]) -> str:
-    return " and ".join(addresses)
 
 
 def _page(*blocks: str) -> str:

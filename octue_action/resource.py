@@ -92,6 +92,11 @@ class Resource(ABC):
         """``kind.name``: unique within a deployment."""
         return f"{self.kind}.{self.name}"
 
+    @property
+    def label(self) -> str:
+        """What it is and what it is called, for people: ``Pub/Sub topic octue.services.1``."""
+        return f"{self.title} {self.name}"
+
     @abstractmethod
     def read(self, google: Google) -> Self | None:
         """The resource as it is, in the same canonical form as the desired one; None where there is none."""

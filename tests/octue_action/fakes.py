@@ -41,7 +41,7 @@ class Thing(Resource):
     kind: ClassVar[str] = "thing"
     title: ClassVar[str] = "Thing"
 
-    label: Annotated[str, Mark.IDENTITY]
+    thing_id: Annotated[str, Mark.IDENTITY]
     size: int | None = 1
     colour: Annotated[str, Mark.IMMUTABLE] = "red"
     tags: Annotated[Mapping[str, str], Mark.ADDITIVE] = field(default_factory=dict)
@@ -50,16 +50,16 @@ class Thing(Resource):
 
     @property
     def name(self) -> str:
-        return self.label
+        return self.thing_id
 
     @property
     def console_url(self) -> str:
-        return f"https://console.example/{self.label}?a=1&b=2"
+        return f"https://console.example/{self.thing_id}?a=1&b=2"
 
     def read(self, google: Google) -> Self | None:
         cloud = _cloud(google)
-        cloud.call("read", self.label)
-        return cast("Self | None", cloud.things.get(self.label))
+        cloud.call("read", self.thing_id)
+        return cast("Self | None", cloud.things.get(self.thing_id))
 
     def create(self, google: Google) -> Self:
         return self._write(google, "create", {})
@@ -69,14 +69,14 @@ class Thing(Resource):
 
     def delete(self, google: Google) -> None:
         cloud = _cloud(google)
-        cloud.call("delete", self.label)
-        cloud.things.pop(self.label, None)
+        cloud.call("delete", self.thing_id)
+        cloud.things.pop(self.thing_id, None)
 
     def _write(self, google: Google, verb: str, tags: Mapping[str, str]) -> Self:
         cloud = _cloud(google)
-        cloud.call(verb, self.label)
+        cloud.call(verb, self.thing_id)
         written = replace(self, told="by the cloud", tags={**tags, **self.tags})
-        cloud.things[self.label] = written
+        cloud.things[self.thing_id] = written
         return written
 
 

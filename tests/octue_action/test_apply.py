@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Self
 
 import pytest
 
@@ -25,8 +26,8 @@ def run(cloud: Cloud, *things: Thing) -> dict[str, Outcome]:
 
 
 def test_changes_are_made_and_a_second_run_has_none(cloud: Cloud) -> None:
-    cloud.things = {"b": Thing(label="b", size=5), "c": Thing(label="c", colour="blue"), "d": Thing(label="d")}
-    things = [Thing(label=label) for label in "abcd"]
+    cloud.things = {"b": Thing(thing_id="b", size=5), "c": Thing(thing_id="c", colour="blue"), "d": Thing(thing_id="d")}
+    things = [Thing(thing_id=label) for label in "abcd"]
 
     first = run(cloud, *things)
     second = run(cloud, *things)
@@ -38,9 +39,9 @@ def test_changes_are_made_and_a_second_run_has_none(cloud: Cloud) -> None:
 
 
 def test_a_replacement_removes_before_it_creates(cloud: Cloud) -> None:
-    cloud.things["a"] = Thing(label="a", colour="blue")
+    cloud.things["a"] = Thing(thing_id="a", colour="blue")
 
-    run(cloud, Thing(label="a"))
+    run(cloud, Thing(thing_id="a"))
 
     assert cloud.calls == ["delete a", "create a"]
 
@@ -50,10 +51,10 @@ def test_a_failure_skips_only_what_depends_on_it(cloud: Cloud) -> None:
 
     outcomes = run(
         cloud,
-        Thing(label="a"),
-        Thing(label="b", depends_on=("thing.a",)),
-        Thing(label="c", depends_on=("thing.b",)),
-        Thing(label="d"),
+        Thing(thing_id="a"),
+        Thing(thing_id="b", depends_on=("thing.a",)),
+        Thing(thing_id="c", depends_on=("thing.b",)),
+        Thing(thing_id="d"),
     )
 
     assert {name: o.status for name, o in outcomes.items()} == {
@@ -62,15 +63,15 @@ def test_a_failure_skips_only_what_depends_on_it(cloud: Cloud) -> None:
         "c": Status.SKIPPED,
         "d": Status.APPLIED,
     }
-    assert outcomes["b"].waited_on == ("thing.a",)
-    assert outcomes["c"].waited_on == ("thing.b",)
+    assert outcomes["b"].waited_on == ("Thing a",)
+    assert outcomes["c"].waited_on == ("Thing b",)
     assert set(cloud.things) == {"d"}
 
 
 def test_an_update_that_somebody_else_has_made_meanwhile_is_not_made_again(cloud: Cloud) -> None:
-    cloud.things["a"] = Thing(label="a", size=5)
-    plan = make_plan([Thing(label="a")], cloud.door, adopt=False)
-    cloud.things["a"] = Thing(label="a")
+    cloud.things["a"] = Thing(thing_id="a", size=5)
+    plan = make_plan([Thing(thing_id="a")], cloud.door, adopt=False)
+    cloud.things["a"] = Thing(thing_id="a")
 
     (outcome,) = apply(plan, cloud.door, lambda _: None)
 
@@ -79,9 +80,9 @@ def test_an_update_that_somebody_else_has_made_meanwhile_is_not_made_again(cloud
 
 
 def test_an_update_writes_upon_what_is_there_now(cloud: Cloud) -> None:
-    cloud.things["a"] = Thing(label="a", size=5)
-    plan = make_plan([Thing(label="a")], cloud.door, adopt=False)
-    cloud.things["a"] = Thing(label="a", size=5, tags={"theirs": "1"})
+    cloud.things["a"] = Thing(thing_id="a", size=5)
+    plan = make_plan([Thing(thing_id="a")], cloud.door, adopt=False)
+    cloud.things["a"] = Thing(thing_id="a", size=5, tags={"theirs": "1"})
 
     apply(plan, cloud.door, lambda _: None)
 
@@ -90,14 +91,14 @@ def test_an_update_writes_upon_what_is_there_now(cloud: Cloud) -> None:
 
 def test_a_part_is_compared_again_when_its_whole_was_changed(cloud: Cloud) -> None:
     class Whole(Thing):
-        def update(self, google: Google, actual: Thing) -> Whole:  # makes its part anew
-            cloud.things["part"] = Thing(label="part", size=10)
+        def update(self, google: Google, actual: Self) -> Self:  # makes its part anew
+            cloud.things["part"] = Thing(thing_id="part", size=10)
             return super().update(google, actual)
 
-    cloud.things = {"whole": Whole(label="whole", size=5), "part": Thing(label="part", size=600)}
-    part = Thing(label="part", size=600, part_of="thing.whole", depends_on=("thing.whole",))
+    cloud.things = {"whole": Whole(thing_id="whole", size=5), "part": Thing(thing_id="part", size=600)}
+    part = Thing(thing_id="part", size=600, part_of="thing.whole", depends_on=("thing.whole",))
 
-    outcomes = run(cloud, Whole(label="whole"), part)
+    outcomes = run(cloud, Whole(thing_id="whole"), part)
 
     assert outcomes["part"].change.action is Action.UPDATE
     assert cloud.things["part"].size == 600
@@ -105,10 +106,10 @@ def test_a_part_is_compared_again_when_its_whole_was_changed(cloud: Cloud) -> No
 
 def test_a_conflict_is_begun_again_from_reading(cloud: Cloud) -> None:
     conflict = GoogleError("update_thing", "ABORTED", "concurrent changes")
-    cloud.things["a"] = Thing(label="a", size=5)
+    cloud.things["a"] = Thing(thing_id="a", size=5)
     cloud.errors["update a"] = [conflict, conflict]
 
-    outcomes = run(cloud, Thing(label="a"))
+    outcomes = run(cloud, Thing(thing_id="a"))
 
     assert outcomes["a"].status is Status.APPLIED
     assert cloud.calls == ["read a", "update a"] * 3
@@ -116,25 +117,25 @@ def test_a_conflict_is_begun_again_from_reading(cloud: Cloud) -> None:
 
 def test_a_conflict_that_does_not_end_is_a_failure(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("octue_action.apply.time.sleep", lambda _: None)
-    cloud.things["a"] = Thing(label="a", size=5)
+    cloud.things["a"] = Thing(thing_id="a", size=5)
     cloud.errors["update a"] = [GoogleError("update_thing", "ABORTED", "again")] * 50
 
-    assert run(cloud, Thing(label="a"))["a"].status is Status.FAILED
+    assert run(cloud, Thing(thing_id="a"))["a"].status is Status.FAILED
 
 
 def test_another_refusal_is_not_tried_again(cloud: Cloud) -> None:
     cloud.errors["create a"] = [GoogleError("create_thing", "PERMISSION_DENIED", "no")] * 2
 
-    assert run(cloud, Thing(label="a"))["a"].status is Status.FAILED
+    assert run(cloud, Thing(thing_id="a"))["a"].status is Status.FAILED
     assert cloud.calls == ["create a"]
 
 
 def test_an_answer_that_is_not_what_was_wanted_is_a_failure(cloud: Cloud) -> None:
     class Stubborn(Thing):
-        def create(self, google: Google) -> Stubborn:
+        def create(self, google: Google) -> Self:
             return replace(super().create(google), size=99)
 
-    outcome = run(cloud, Stubborn(label="a"))["a"]
+    outcome = run(cloud, Stubborn(thing_id="a"))["a"]
 
     assert outcome.status is Status.FAILED
     assert "is not as it should be: size" in str(outcome.failure)

@@ -12,50 +12,50 @@ def cloud() -> Cloud:
 
 
 def test_what_is_not_there_is_created(cloud: Cloud) -> None:
-    plan = make_plan([Thing(label="a")], cloud.door, adopt=False)
+    plan = make_plan([Thing(thing_id="a")], cloud.door, adopt=False)
 
     assert [change.action for change in plan.changes] == [Action.CREATE]
     assert plan.has_changes
 
 
 def test_what_is_as_it_should_be_is_left_alone(cloud: Cloud) -> None:
-    cloud.things["a"] = Thing(label="a")
+    cloud.things["a"] = Thing(thing_id="a")
 
-    plan = make_plan([Thing(label="a")], cloud.door, adopt=False)
+    plan = make_plan([Thing(thing_id="a")], cloud.door, adopt=False)
 
     assert [change.action for change in plan.changes] == [Action.NO_OP]
     assert not plan.has_changes
 
 
 def test_what_differs_is_updated_or_replaced_where_it_cannot_be(cloud: Cloud) -> None:
-    cloud.things = {"a": Thing(label="a", size=5), "b": Thing(label="b", colour="blue", size=5)}
+    cloud.things = {"a": Thing(thing_id="a", size=5), "b": Thing(thing_id="b", colour="blue", size=5)}
 
-    plan = make_plan([Thing(label="a"), Thing(label="b")], cloud.door, adopt=False)
+    plan = make_plan([Thing(thing_id="a"), Thing(thing_id="b")], cloud.door, adopt=False)
 
     assert [change.action for change in plan.changes] == [Action.UPDATE, Action.REPLACE]
     assert [field.name for field in plan.changes[1].fields] == ["size", "colour"]
 
 
 def test_planning_only_reads(cloud: Cloud) -> None:
-    cloud.things["a"] = Thing(label="a", size=5)
+    cloud.things["a"] = Thing(thing_id="a", size=5)
 
-    make_plan([Thing(label="a"), Thing(label="b")], cloud.door, adopt=False)
+    make_plan([Thing(thing_id="a"), Thing(thing_id="b")], cloud.door, adopt=False)
 
     assert sorted(cloud.calls) == ["read a", "read b"]
 
 
 def test_a_part_of_what_is_not_there_is_not_asked_for(cloud: Cloud) -> None:
-    make_plan([Thing(label="part", part_of="thing.whole"), Thing(label="whole")], cloud.door, adopt=False)
+    make_plan([Thing(thing_id="part", part_of="thing.whole"), Thing(thing_id="whole")], cloud.door, adopt=False)
 
     assert cloud.calls == ["read whole"]
 
 
 def test_what_was_read_before_is_not_read_again(cloud: Cloud) -> None:
     plan = make_plan(
-        [Thing(label="a"), Thing(label="b")],
+        [Thing(thing_id="a"), Thing(thing_id="b")],
         cloud.door,
         adopt=False,
-        known={"thing.a": Thing(label="a", size=9), "thing.b": None},
+        known={"thing.a": Thing(thing_id="a", size=9), "thing.b": None},
     )
 
     assert cloud.calls == []
@@ -65,24 +65,24 @@ def test_what_was_read_before_is_not_read_again(cloud: Cloud) -> None:
 def test_the_changes_stand_in_the_order_of_the_deployment(cloud: Cloud) -> None:
     labels = ["c", "a", "b"]
 
-    plan = make_plan([Thing(label=label) for label in labels], cloud.door, adopt=False)
+    plan = make_plan([Thing(thing_id=label) for label in labels], cloud.door, adopt=False)
 
     assert [change.resource.name for change in plan.changes] == labels
 
 
 def test_what_is_not_ours_is_refused_by_name(cloud: Cloud) -> None:
-    cloud.things["a"] = Thing(label="a", ours=False)
+    cloud.things["a"] = Thing(thing_id="a", ours=False)
 
-    plan = make_plan([Thing(label="a")], cloud.door, adopt=False)
+    plan = make_plan([Thing(thing_id="a")], cloud.door, adopt=False)
 
     assert plan.refusals == ("The Thing `a` exists already, and this workflow did not make it.",)
-    assert make_plan([Thing(label="a")], cloud.door, adopt=True).refusals == ()
+    assert make_plan([Thing(thing_id="a")], cloud.door, adopt=True).refusals == ()
 
 
 def test_the_plan_for_programs_has_no_sensitive_value(cloud: Cloud) -> None:
-    cloud.things["a"] = Thing(label="a", secrets={"x": "old-secret"})
+    cloud.things["a"] = Thing(thing_id="a", secrets={"x": "old-secret"})
 
-    plan = make_plan([Thing(label="a", size=2, secrets={"x": "new-secret"})], cloud.door, adopt=False)
+    plan = make_plan([Thing(thing_id="a", size=2, secrets={"x": "new-secret"})], cloud.door, adopt=False)
 
     assert plan.as_json() == {
         "has_changes": True,

@@ -12,31 +12,31 @@ maps = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["1", "2"]))
 
 
 def test_nothing_differs_from_itself() -> None:
-    thing = Thing(label="a", tags={"x": "1"}, secrets={"y": "2"})
+    thing = Thing(thing_id="a", tags={"x": "1"}, secrets={"y": "2"})
 
     assert diff(thing, thing) == ()
 
 
 def test_a_field_that_differs_is_named_with_both_values() -> None:
-    assert diff(Thing(label="a", size=2), Thing(label="a", size=1)) == (FieldChange("size", 1, 2),)
+    assert diff(Thing(thing_id="a", size=2), Thing(thing_id="a", size=1)) == (FieldChange("size", 1, 2),)
 
 
 def test_none_in_the_desired_resource_is_not_ours_to_say() -> None:
-    assert diff(Thing(label="a", size=None), Thing(label="a", size=7)) == ()
+    assert diff(Thing(thing_id="a", size=None), Thing(thing_id="a", size=7)) == ()
 
 
 def test_an_immutable_field_says_so() -> None:
-    (change,) = diff(Thing(label="a", colour="blue"), Thing(label="a"))
+    (change,) = diff(Thing(thing_id="a", colour="blue"), Thing(thing_id="a"))
 
     assert change.immutable
 
 
 def test_what_google_cloud_tells_is_not_compared() -> None:
-    assert diff(Thing(label="a", told=""), Thing(label="a", told="news", ours=False)) == ()
+    assert diff(Thing(thing_id="a", told=""), Thing(thing_id="a", told="news", ours=False)) == ()
 
 
 def test_a_sensitive_map_is_compared_key_by_key() -> None:
-    changes = diff(Thing(label="a", secrets={"x": "1", "y": "2"}), Thing(label="a", secrets={"y": "3", "z": "4"}))
+    changes = diff(Thing(thing_id="a", secrets={"x": "1", "y": "2"}), Thing(thing_id="a", secrets={"y": "3", "z": "4"}))
 
     assert [(change.name, change.sensitive) for change in changes] == [
         ("secrets[x]", True),
@@ -49,14 +49,14 @@ def test_a_sensitive_map_is_compared_key_by_key() -> None:
 def test_other_peoples_keys_of_an_additive_map_are_no_difference(
     actual: dict[str, str], desired: dict[str, str]
 ) -> None:
-    changes = diff(Thing(label="a", tags=desired), Thing(label="a", tags={**actual, **desired, "theirs": "1"}))
+    changes = diff(Thing(thing_id="a", tags=desired), Thing(thing_id="a", tags={**actual, **desired, "theirs": "1"}))
 
     assert changes == ()
 
 
 @given(actual=maps, desired=maps)
 def test_setting_what_differs_leaves_no_difference(actual: dict[str, str], desired: dict[str, str]) -> None:
-    wanted, there = Thing(label="a", tags=desired, secrets=desired), Thing(label="a", tags=actual, secrets=actual)
+    wanted, there = Thing(thing_id="a", tags=desired, secrets=desired), Thing(thing_id="a", tags=actual, secrets=actual)
 
     changed_keys = {change.name for change in diff(wanted, there)}
 

@@ -1,0 +1,139 @@
+"""What people read is held by golden files; ``REWRITE_GOLDEN=1`` writes them anew, to be read before they land."""
+
+from __future__ import annotations
+
+import html
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from octue_action import report
+from octue_action.apply import Outcome, Status
+from octue_action.google import Failure
+from octue_action.plan import Action, Change, Plan
+from octue_action.resource import FieldChange
+from tests.octue_action.fakes import Thing
+
+GOLDEN = Path(__file__).parent / "golden"
+
+CREATED = Outcome(Change(Thing(thing_id="topic"), Action.CREATE), Status.APPLIED, 0.42, Thing(thing_id="topic"))
+UNCHANGED = Outcome(Change(Thing(thing_id="account"), Action.NO_OP), Status.UNCHANGED, 0.0, Thing(thing_id="account"))
+CHANGED = Outcome(
+    Change(
+        Thing(thing_id="service"),
+        Action.UPDATE,
+        (FieldChange("memory", "512Mi", "1Gi"), FieldChange("environment[KEY]", "old", "new", sensitive=True)),
+    ),
+    Status.APPLIED,
+    17.3,
+    Thing(thing_id="service"),
+)
+FAILED = Outcome(
+    Change(Thing(thing_id="service"), Action.CREATE),
+    Status.FAILED,
+    3.14,
+    failure=Failure("PERMISSION_DENIED from create_service: no", "gcloud projects add-iam-policy-binding my-project"),
+)
+SKIPPED = Outcome(Change(Thing(thing_id="trigger"), Action.CREATE), Status.SKIPPED, waited_on=("Thing service",))
+
+
+def check(name: str, text: str) -> None:
+    file = GOLDEN / name
+    if os.environ.get("REWRITE_GOLDEN"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+    assert text == file.read_text()
+
+
+def test_the_log_of_a_plan() -> None:
+    plan = Plan(tuple(outcome.change for outcome in (UNCHANGED, CHANGED, CREATED)))
+
+    check("plan.log", "\n".join(report.plan_lines(plan)) + "\n")
+
+
+def test_the_log_of_a_plan_with_nothing_to_do() -> None:
+    assert report.plan_lines(Plan((UNCHANGED.change,))) == [
+        "= Thing account stays",
+        "Nothing to do: all 1 resources are as they should be.",
+    ]
+
+
+def test_the_log_of_a_deployment() -> None:
+    outcomes = [UNCHANGED, CREATED, CHANGED, FAILED, SKIPPED]
+
+    check("deployment.log", "\n".join(map(report.outcome_line, outcomes)) + "\n")
+
+
+def test_the_summary_of_a_failed_deployment() -> None:
+    check("failed.md", report.deployment_summary([], [UNCHANGED, CREATED, FAILED, SKIPPED], 21.0))
+
+
+def test_the_summary_of_wrong_inputs() -> None:
+    failures = [
+        Failure("octue.yaml, line 3: `memory` is 'lots'. Expected: an amount such as 512Mi."),
+        Failure("No.", "x"),
+    ]
+
+    check("wrong_inputs.md", report.failure_summary("The inputs cannot be used", failures))
+
+
+def test_a_sensitive_value_is_shown_nowhere() -> None:
+    plan = Plan((CHANGED.change,))
+
+    shown = "\n".join([*report.plan_lines(plan), report.plan_summary(plan, [])])
+
+    assert "environment[KEY]: changed" in shown
+    assert "old" not in shown
+    assert "new" not in shown
+
+
+hostile = st.one_of(
+    st.text(max_size=60).filter(lambda text: bool(text.strip())),
+    st.sampled_from(
+        [
+            "</td></table><script>alert(1)</script>",
+            "\n\n# heading\n\n[link](https://evil.example)",
+            "![image](https://evil.example/x.png)",
+            "<img src=x onerror=alert(1)>",
+            "`code` **bold** | cell | \n|---|---|",
+            '"><a href="javascript:alert(1)">x</a>',
+            "\x85\u2028\u2029<h1>",
+            "~~~\n</pre>\n\n<h1>",
+        ]
+    ),
+)
+
+
+@given(text=hostile)
+def test_no_text_from_elsewhere_becomes_markup(text: str) -> None:
+    outcome = Outcome(
+        Change(Thing(thing_id=text), Action.UPDATE, (FieldChange(text, text, text),)),
+        Status.FAILED,
+        failure=Failure(text, text),
+    )
+    plain = Outcome(
+        Change(Thing(thing_id="x"), Action.UPDATE, (FieldChange("x", "x", "x"),)),
+        Status.FAILED,
+        failure=Failure("x", "x"),
+    )
+
+    def tags(outcome: Outcome) -> list[str]:
+        rendered = MarkdownIt("gfm-like", {"linkify": False}).render(report.deployment_summary([], [outcome], 1.0))
+        return [part.split(">")[0].split(" ")[0] for part in rendered.split("<")[1:]]
+
+    assert [t for t in tags(outcome) if t != "br"] == [t for t in tags(plain) if t != "br"]
+
+
+@pytest.mark.parametrize("text", ["see @octocat", "@octocat/team", "a (@x)"])
+def test_nobody_is_mentioned(text: str) -> None:
+    assert "@\u200c" in report.failure_summary("x", [Failure(text)])
+
+
+def test_an_e_mail_address_stays_as_it_is() -> None:
+    summary = report.failure_summary("x", [Failure("deployer@my-project.iam.gserviceaccount.com <is> & 'was'")])
+
+    assert html.escape("deployer@my-project.iam.gserviceaccount.com <is> & 'was'") in summary
