@@ -210,10 +210,13 @@ def _service(node: Node, wrong: frozenset[str], file: str) -> ServiceConfigurati
     return ServiceConfiguration(
         settings={key: _given(key, it, file) for key, it in usable.items() if not isinstance(it.value, dict | list)},
         environment_variables=tuple(
-            (_given("environment_variables", name, file), _given("environment_variables", value, file))
+            (
+                _given("environment_variables", name, file, part="A name"),
+                _given("environment_variables", value, file, part=f"The value of {shown(name.text)}"),
+            )
             for name, value in ((it.at(["name"]), it.at(["value"])) for it in _items(variables))
         ),
-        build_secrets=tuple(_given("secrets", it, file) for it in _items(build)),
+        build_secrets=tuple(_given("secrets", it, file, part="A name") for it in _items(build)),
         written_wrongly=wrong,
     )
 
@@ -222,8 +225,9 @@ def _items(node: Node | None) -> list[Node]:
     return node.value if node is not None and isinstance(node.value, list) else []
 
 
-def _given(name: str, node: Node, file: str) -> Given:
-    return Given(name=name, text=node.text, file=file, line=node.position.line, column=node.position.column)
+def _given(name: str, node: Node, file: str, part: str = "") -> Given:
+    place = node.position
+    return Given(name=name, text=node.text, part=part, file=file, line=place.line, column=place.column)
 
 
 def _problems(violation: jsonschema.ValidationError, path: _Path, root: Node, file: str) -> list[Problem]:

@@ -34,7 +34,7 @@ _FLOAT = re.compile(r"[-+]?([0-9]{1,20}\.[0-9]{0,20}|\.[0-9]{1,20})([eE][-+][0-9
 
 # What YAML 1.1 takes for something else than YAML 1.2 does: booleans, octal, binary, base sixty, digits with _.
 _AMBIGUOUS = re.compile(
-    r"(y|Y|yes|Yes|YES|n|N|no|No|NO|on|On|ON|off|Off|OFF"
+    r"(yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF"
     r"|[-+]?0[0-9][0-9_]*|[-+]?0b[01_]+|[-+]?0o[0-7]+|[-+]?[0-9]+(:[0-5]?[0-9])+(\.[0-9_]*)?"
     r"|[-+]?[0-9][0-9]*_[0-9_]*(\.[0-9_]*)?|[-+]?[0-9]+(\.[0-9]*)?[eE][0-9]+|[-+]?[0-9]+[eE][-+][0-9]+)\Z"
 )
@@ -54,6 +54,7 @@ _PLAIN_WORDS = (
     ("',' or '}'", "A mapping in braces is not closed, or a comma is missing"),
     ("block end", "This line is not indented like the ones it belongs to"),
     ("expected key", "This line is not indented like the ones it belongs to"),
+    ("node content", "A value is missing, or a bracket is never closed"),
     ("document start", "Text goes on here where the value has already ended"),
     ("'-' indicator", "This line is not indented like the ones it belongs to"),
 )
@@ -167,14 +168,17 @@ def _decode(data: bytes, file: str) -> str:
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> Problem:
-    mark = error.problem_mark or error.context_mark
-    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    words = _plain_words(error.problem or "", text.splitlines()[line - 1 : line], column)
+    lines = text.rstrip().split("\n")
+    marks = [mark for mark in (error.problem_mark, error.context_mark) if mark]
+    # What is missed only at the end of the file is better shown where it began.
+    mark = next((mark for mark in marks if mark.line < len(lines)), None)
+    line, column = (mark.line + 1, mark.column + 1) if mark else (len(lines), 1)
+    words = _plain_words(error.problem or "", lines[line - 1], column)
     return Problem(message=f"{words}.", expected="valid YAML", file=file, line=line, column=column, title="YAML")
 
 
-def _plain_words(said: str, line: list[str], column: int) -> str:
-    if any(it[column - 1 : column] == "\t" for it in line):
+def _plain_words(said: str, line: str, column: int) -> str:
+    if line[column - 1 : column] == "\t":
         return "A tab stands where YAML wants spaces"
     return next((words for part, words in _PLAIN_WORDS if part in said), f"YAML cannot be read here ({shown(said)})")
 
@@ -309,7 +313,7 @@ def _resolve(text: str) -> Scalar:
 
 
 def _unambiguous(text: str) -> str:
-    words = {"y": "true", "yes": "true", "on": "true", "n": "false", "no": "false", "off": "false"}
+    words = {"yes": "true", "on": "true", "no": "false", "off": "false"}
     meant = words.get(text.lower())
     return f"`{meant}`, or `'{text}'` in quotes if text is meant" if meant else "a plain number, or text in quotes"
 

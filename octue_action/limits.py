@@ -84,14 +84,10 @@ def _instances(size: Size) -> Iterator[Problem]:
 
 
 def _conflict(size: Size, one: str, other: str, expected: str) -> Problem:
-    """A problem at one of two settings that names both, at the one that somebody wrote."""
+    """A problem that names two settings, at the one that somebody wrote: the defaults go with each other."""
     if one not in size.given:
         one, other = other, one
-    given = size.given.get(one)
-    message = f"{_value(size, one)} does not go with {_value(size, other)}."
-    if given is None:
-        return Problem(message=message, expected=expected, title=one)
-    return given.problem(message, expected)
+    return size.given[one].problem(f"{_value(size, one)} does not go with {_value(size, other)}.", expected)
 
 
 def _value(size: Size, setting: str) -> str:

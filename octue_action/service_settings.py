@@ -106,7 +106,7 @@ class ServiceReader:
         size, environment = self._size()
         trigger = self._build_trigger()
         for key in ("twine_path", "app_configuration_path"):
-            self._take(key, self._inside(key), "")
+            self._take(key, self._inside(f"{key.removesuffix('_path')}.json"), "")
         return ServiceSettings(
             name=name,
             namespace=namespace,

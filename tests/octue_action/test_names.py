@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import re
+import uuid
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from octue_action import names
+
+service_names = st.from_regex(r"[a-z]([a-z0-9-]{0,47}[a-z0-9])?", fullmatch=True)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name", "preview", "expected"),
+    [
+        (None, "sum", None, "sum"),
+        ("my-org", "sum", None, "my-org-sum"),
+        ("my-org", "sum", "pr-123", "my-org-sum-pr-123"),
+        ("", "sum", "", "sum"),
+    ],
+)
+def test_a_service_is_called_after_its_namespace_name_and_preview(
+    namespace: str | None, name: str, preview: str | None, expected: str
+) -> None:
+    assert names.service(namespace, name, preview) == expected
+
+
+def test_a_service_id_is_always_the_same_for_the_same_service() -> None:
+    first = names.service_id("my-project", "europe-west1", "my-org-sum")
+    assert first == names.service_id("my-project", "europe-west1", "my-org-sum") == str(uuid.UUID(first))
+    assert uuid.UUID(first).version == 5
+    others = [("x-project", "europe-west1", "my-org-sum"), ("my-project", "europe-west2", "my-org-sum")]
+    assert first not in [names.service_id(*other) for other in others]
+
+
+def test_a_service_id_is_the_name_based_uuid_of_the_cloud_run_services_full_name() -> None:
+    name = "//run.googleapis.com/projects/my-project/locations/europe-west1/services/my-org-sum"
+    expected = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
+    assert names.service_id("my-project", "europe-west1", "my-org-sum") == expected
+
+
+def test_a_topic_carries_the_service_id() -> None:
+    identifier = uuid.UUID("0df08f9f-30ad-4db3-8029-ea584b4290b7")
+    expected = "octue.services.0df08f9f-30ad-4db3-8029-ea584b4290b7"
+    assert names.topic_id(identifier) == names.topic_id(str(identifier)) == expected
+
+
+@given(service_names)
+def test_a_service_account_id_is_legal(service: str) -> None:
+    assert re.fullmatch(r"[a-z][a-z0-9-]{4,28}[a-z0-9]", names.service_account_id(service))
+
+
+@given(service_names, service_names)
+def test_two_services_never_share_a_service_account(one: str, other: str) -> None:
+    assume(one != other)
+    assert names.service_account_id(one) != names.service_account_id(other)
+
+
+@given(service_names)
+def test_a_service_called_like_anothers_account_gets_an_account_of_its_own(service: str) -> None:
+    account = names.service_account_id(service)
+    assume(account != service)
+    assert names.service_account_id(account) != account
+
+
+def test_a_service_account_id_that_fits_is_the_services_name() -> None:
+    assert names.service_account_id("my-org-sum") == "my-org-sum"
+
+
+def test_a_short_name_becomes_a_recognisable_account() -> None:
+    assert re.fullmatch("octue-sum-[0-9a-f]{8}", names.service_account_id("sum"))
+
+
+def test_a_service_account_in_a_domain_scoped_project_has_the_domain_last() -> None:
+    assert names.service_account_email("sum-account", "my-project") == (
+        "sum-account@my-project.iam.gserviceaccount.com"
+    )
+    assert names.service_account_email("sum-account", "example.com:proj") == (
+        "sum-account@proj.example.com.iam.gserviceaccount.com"
+    )
+
+
+def test_an_image_is_tagged_with_the_commit() -> None:
+    assert names.image("europe-west1", "my-project", "my-org-sum", "c0ffee") == (
+        "europe-west1-docker.pkg.dev/my-project/my-org-sum/my-org-sum:c0ffee"
+    )
+
+
+def test_an_image_of_a_domain_scoped_project_has_the_domain_as_a_folder() -> None:
+    image = names.image("europe-west1", "example.com:proj", "sum", "c0ffee")
+    assert image == "europe-west1-docker.pkg.dev/example.com/proj/sum/sum:c0ffee"
+
+
+@given(service_names)
+def test_triggers_and_repository_have_legal_names(service: str) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9-]{1,64}", names.build_trigger(service))
+    assert re.fullmatch(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", names.eventarc_trigger(service))
+    assert re.fullmatch(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?", names.artifact_repository(service))
+
+
+def test_the_octue_role_has_a_legal_id() -> None:
+    assert names.octue_role("my-project") == "projects/my-project/roles/octue_service_user"
+
+
+@given(st.text())
+def test_any_text_becomes_a_legal_label_value(text: str) -> None:
+    assert re.fullmatch(r"[a-z0-9_-]{0,63}", names.label_value(text))
+
+
+def test_labels_say_whose_a_resource_is() -> None:
+    assert names.labels("my-org-sum", "1296269") == {
+        "managed-by": "octue-action",
+        "octue-service": "my-org-sum",
+        "github-repository-id": "1296269",
+    }
