@@ -240,10 +240,11 @@ class Site:
         settings = self._world.settings
         places = {"project": settings.project_id, "region": settings.region}
         shown: dict[str, Any] = dict(places)
+        methods = {method.name: method for method in self._dispatcher.methods}
         for kind, (name, parameter, place) in _LISTS.items():
-            method = self._dispatcher.methods.find(name)
-            request = method.request_type(**{parameter: place.format(**places)})
-            shown[kind] = rest.to_json(raw(method.answer(request, SYSTEM)))
+            if name in methods:
+                request = methods[name].request_type(**{parameter: place.format(**places)})
+                shown[kind] = rest.to_json(raw(methods[name].answer(request, SYSTEM)))
         policies = self._world.policies
         shown["policies"] = {name: rest.to_json(policies.get(name)) for name in policies.names()}
         return shown
