@@ -211,8 +211,8 @@ class Backlog:
             self.changed.notify_all()
 
     def _lease(self, limit: int, seconds: float) -> list[Delivery]:
-        now = self._clock.time()
         self._expire_leases()
+        now = self._clock.time()
         batch: dict[int, _Entry] = {}
         while len(batch) < limit and self._ready and self._ready[0][0] <= now:
             _, number = heapq.heappop(self._ready)

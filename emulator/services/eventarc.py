@@ -298,7 +298,8 @@ class Eventarc:
         service = trigger.destination.cloud_run
         if not service.service or not service.region:
             raise invalid_argument("destination.cloud_run needs a service and its region.")
-        self._world.cloud_run.service_uri(self._world.settings.project_id, service.region, service.service)
+        project = self._world.settings.project_id
+        self._world.cloud_run.find(f"projects/{project}/locations/{service.region}/services/{service.service}")
 
     def _check_agent(self) -> None:
         if not self.service_agent_ready:
