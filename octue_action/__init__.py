@@ -1,7 +1,7 @@
 """Deploys Octue services to Google Cloud Run, as one step of a GitHub workflow.
 
 The pipeline, in order: ``settings`` (inputs and octue.yaml, every problem at once) -> ``auth`` (GitHub's token for
-Google's) -> ``deployment`` (the resources that should exist) -> ``plan`` (what exists, and what differs) -> ``apply`` (change the
-difference) -> ``report`` and ``runner`` (outputs and summary). ``main`` runs it; each kind of resource is one module of
-``resources``; ``google`` is the only door to Google Cloud.
+Google's) -> ``deployment`` (the resources that should exist) -> ``plan`` (what exists, and what differs) -> ``apply``
+(change the difference) -> ``report`` and ``runner`` (outputs and summary). ``main`` runs it; each kind of resource is
+one module of ``resources``; ``google`` is the only door to Google Cloud.
 """

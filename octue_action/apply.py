@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from octue_action.google import Failure, GoogleError
+from octue_action.google import Failure, GoogleError, fault
 from octue_action.graph import walk
 from octue_action.plan import Action, Change, Plan, compare
 from octue_action.resource import Resource, diff
@@ -85,6 +85,8 @@ def _outcome(change: Change, before: list[Outcome], google: Google) -> Outcome:
         change, resource = _carry_out(change, google, read_again=whole_changed)
     except Failure as failure:
         return Outcome(change, Status.FAILED, time.monotonic() - start, failure=failure)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the others go on and the summary tells what was done
+        return Outcome(change, Status.FAILED, time.monotonic() - start, failure=fault(error))
     status = Status.UNCHANGED if change.action is Action.NO_OP else Status.APPLIED
     return Outcome(change, status, time.monotonic() - start, resource)
 

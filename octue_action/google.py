@@ -33,6 +33,8 @@ Item = TypeVar("Item")
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
+ISSUES_URL = "https://github.com/octue/deploy-cloud-run-action/issues/new"
+
 CALL_SECONDS = 60.0
 """Deadline of one request: several client libraries have none of their own."""
 
@@ -51,6 +53,16 @@ class Failure(Exception):
         super().__init__(message)
         self.message = message
         self.remedy = remedy
+
+
+def fault(error: Exception) -> Failure:
+    """A mistake of this action's own, told to a person; the error stays attached for debug logging."""
+    failure = Failure(
+        f"This is a fault of the action itself, not of your service: {type(error).__name__}: {error}",
+        f"Run the job again with debug logging, and report what it says:\n{ISSUES_URL}",
+    )
+    failure.__cause__ = error
+    return failure
 
 
 class GoogleError(Failure):

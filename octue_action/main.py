@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import traceback
@@ -9,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from octue_action import report
-from octue_action.google import Failure
+from octue_action.google import Failure, fault
 from octue_action.problems import InvalidSettings, Problem
 from octue_action.runner import Runner
 from octue_action.settings import Settings, load
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from octue_action.plan import Plan
 
 SUCCESS, FAILURE, BAD_INPUTS = 0, 1, 2
-
-ISSUES_URL = "https://github.com/octue/deploy-cloud-run-action/issues/new"
 
 
 def main(environment: Mapping[str, str], stream: TextIO | None = None) -> int:
@@ -42,7 +41,7 @@ def main(environment: Mapping[str, str], stream: TextIO | None = None) -> int:
     except Failure as failure:
         return _report_failures("Nothing was deployed", [failure], runner)
     except Exception as error:  # noqa: BLE001 - a fault of our own must still end in words that help
-        return _report_fault(error, runner)
+        return _report_failures("Fault of the action", [fault(error)], runner)
 
 
 def _refuse_unavailable(settings: Settings) -> None:
@@ -102,13 +101,16 @@ def _run(settings: Settings, runner: Runner, start: float) -> int:
         runner.set_outputs(_outputs(deployments, plan, ()))
         runner.write_summary(report.plan_summary(plan, deployments))
         return SUCCESS
-    with runner.group("Apply"):
-        outcomes = apply(
-            without_waiting_for_pushes(plan), google, lambda outcome: runner.info(report.outcome_line(outcome))
-        )
+    with runner.group("Apply") if plan.has_changes else contextlib.nullcontext():
+        outcomes = apply(without_waiting_for_pushes(plan), google, lambda outcome: _log(outcome, runner))
     runner.set_outputs(_outputs(deployments, plan, outcomes))
     runner.write_summary(report.deployment_summary(deployments, outcomes, time.monotonic() - start))
     return _end(deployments, outcomes, runner)
+
+
+def _log(outcome: Outcome, runner: Runner) -> None:
+    if outcome.status != "unchanged":
+        runner.info(report.outcome_line(outcome))
 
 
 def _remedy(refusal: str) -> str:
@@ -120,7 +122,7 @@ def _end(deployments: Sequence[Deployment], outcomes: Sequence[Outcome], runner:
     for outcome in failures:
         failure = outcome.failure
         if failure is not None:
-            runner.error(_with_remedy(failure), title=outcome.change.resource.label)
+            _annotate(failure, outcome.change.resource.label, runner)
     if failures:
         return FAILURE
     for deployment in deployments:
@@ -166,20 +168,15 @@ def _report_problems(problems: Sequence[Problem], runner: Runner) -> int:
 
 def _report_failures(title: str, failures: Sequence[Failure], runner: Runner) -> int:
     for failure in failures:
-        runner.error(_with_remedy(failure), title=title)
+        _annotate(failure, title, runner)
     runner.write_summary(report.failure_summary(title, failures))
     return FAILURE
 
 
-def _report_fault(error: Exception, runner: Runner) -> int:
-    runner.debug("".join(traceback.format_exception(error)))
-    failure = Failure(
-        f"This is a fault of the action itself, not of your service: {type(error).__name__}: {error}",
-        f"Run the job again with debug logging, and report what it says:\n{ISSUES_URL}",
-    )
-    runner.error(_with_remedy(failure), title="Fault of the action")
-    runner.write_summary(report.failure_summary("Fault of the action", [failure]))
-    return FAILURE
+def _annotate(failure: Failure, title: str, runner: Runner) -> None:
+    runner.error(_with_remedy(failure), title=title)
+    if failure.__cause__ is not None:
+        runner.debug("".join(traceback.format_exception(failure.__cause__)))
 
 
 def _told(problem: Problem) -> str:

@@ -134,7 +134,7 @@ def _how_to_ask(deployment: Deployment, outcomes: Sequence[Outcome]) -> str:
     return (
         f"<table>\n{chr(10).join(rows)}\n</table>\n\n"
         f"Ask <b>{_text(deployment.service.service)}</b> a question from Python:\n\n"
-        f'<pre lang="python"><code>{_text(code, keep_lines=True)}</code></pre>'
+        f'<pre lang="python"><code>{_preformatted(code)}</code></pre>'
     )
 
 
@@ -160,7 +160,7 @@ def _failure_block(outcome: Outcome) -> str:
 
 
 def _explained(message: str, remedy: str) -> str:
-    what_to_do = f"\n\nWhat to do:\n\n<pre>{_text(remedy, keep_lines=True)}</pre>" if remedy else ""
+    what_to_do = f"\n\nWhat to do:\n\n<pre>{_preformatted(remedy)}</pre>" if remedy else ""
     return f"<blockquote>{_text(message, keep_lines=True)}</blockquote>{what_to_do}"
 
 
@@ -197,6 +197,11 @@ def _value_text(value: Any) -> str:
 
 def _page(*blocks: str) -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _preformatted(text: str) -> str:
+    """Text as it stands with its lines, for ``<pre>``, which only its own end ends."""
+    return html.escape("\n".join(text.splitlines()))
 
 
 def _text(text: str, *, keep_lines: bool = False) -> str:

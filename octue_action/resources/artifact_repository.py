@@ -64,9 +64,12 @@ class ArtifactRepository(Resource):
 
     def update(self, google: Google, actual: Self) -> Self:
         from google.cloud import artifactregistry_v1
+        from google.protobuf import field_mask_pb2
 
         repository = artifactregistry_v1.Repository(name=self._resource_name, labels={**actual.labels, **self.labels})
-        request = artifactregistry_v1.UpdateRepositoryRequest(repository=repository, update_mask="labels")
+        request = artifactregistry_v1.UpdateRepositoryRequest(
+            repository=repository, update_mask=field_mask_pb2.FieldMask(paths=["labels"])
+        )
         return self._canonical(google.write(google.artifact_registry.update_repository, request))
 
     def delete(self, google: Google) -> None:

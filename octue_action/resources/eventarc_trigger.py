@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from octue_action.google import EVENTARC_AGENT_NOT_READY
 from octue_action.resource import Mark, Resource, is_ours
@@ -71,15 +71,17 @@ class EventarcTrigger(Resource):
             trigger=self._message(self.labels),
         )
         operation = google.write(google.eventarc.create_trigger, request, wait_out=[EVENTARC_AGENT_NOT_READY])
-        return self.canonical(google.finish(operation))
+        return self._finished(google, operation)
 
     def update(self, google: Google, actual: Self) -> Self:
         from google.cloud import eventarc_v1
+        from google.protobuf import field_mask_pb2
 
         request = eventarc_v1.UpdateTriggerRequest(
-            trigger=self._message({**actual.labels, **self.labels}), update_mask="destination,service_account,labels"
+            trigger=self._message({**actual.labels, **self.labels}),
+            update_mask=field_mask_pb2.FieldMask(paths=["destination", "service_account", "labels"]),
         )
-        return self.canonical(google.finish(google.write(google.eventarc.update_trigger, request)))
+        return self._finished(google, google.write(google.eventarc.update_trigger, request))
 
     def delete(self, google: Google) -> None:
         from google.cloud import eventarc_v1
@@ -104,6 +106,14 @@ class EventarcTrigger(Resource):
             labels=labels,
             ours=is_ours(labels, self.labels),
         )
+
+    def _finished(self, google: Google, operation: Any) -> Self:
+        """The trigger when the operation is done, read anew: recordings show an answer of the operation without labels."""
+        from google.cloud import eventarc_v1
+
+        google.finish(operation)
+        request = eventarc_v1.GetTriggerRequest(name=self.resource_name)
+        return self.canonical(google.read(google.eventarc.get_trigger, request))
 
     def _message(self, labels: Mapping[str, str]) -> eventarc_v1.Trigger:
         from google.cloud import eventarc_v1

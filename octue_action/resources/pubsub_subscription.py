@@ -68,6 +68,7 @@ class PubsubSubscription(Resource):
         return self.update(google, actual)
 
     def update(self, google: Google, actual: Self) -> Self:
+        from google.protobuf import field_mask_pb2
         from google.pubsub_v1.types import pubsub
 
         subscription = pubsub.Subscription(
@@ -76,7 +77,8 @@ class PubsubSubscription(Resource):
             expiration_policy=pubsub.ExpirationPolicy(),  # an empty policy means "never"
         )
         request = pubsub.UpdateSubscriptionRequest(
-            subscription=subscription, update_mask="ack_deadline_seconds,expiration_policy"
+            subscription=subscription,
+            update_mask=field_mask_pb2.FieldMask(paths=["ack_deadline_seconds", "expiration_policy"]),
         )
         return self._canonical(google.write(google.subscriber.update_subscription, request))
 

@@ -56,10 +56,11 @@ class PubsubTopic(Resource):
         return self._canonical(google.write(google.publisher.create_topic, topic))
 
     def update(self, google: Google, actual: Self) -> Self:
+        from google.protobuf import field_mask_pb2
         from google.pubsub_v1.types import pubsub
 
         topic = pubsub.Topic(name=self.resource_name, labels={**actual.labels, **self.labels})
-        request = pubsub.UpdateTopicRequest(topic=topic, update_mask="labels")
+        request = pubsub.UpdateTopicRequest(topic=topic, update_mask=field_mask_pb2.FieldMask(paths=["labels"]))
         return self._canonical(google.write(google.publisher.update_topic, request))
 
     def delete(self, google: Google) -> None:

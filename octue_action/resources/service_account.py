@@ -75,12 +75,13 @@ class ServiceAccount(Resource):
 
     def update(self, google: Google, actual: Self) -> Self:
         from google.cloud import iam_admin_v1
+        from google.protobuf import field_mask_pb2
 
         account = iam_admin_v1.ServiceAccount(
             name=self._resource_name, display_name=self.display_name, description=self.description
         )
         request = iam_admin_v1.PatchServiceAccountRequest(
-            service_account=account, update_mask="display_name,description"
+            service_account=account, update_mask=field_mask_pb2.FieldMask(paths=["display_name", "description"])
         )
         return self._canonical(google.write(google.iam.patch_service_account, request))
 
