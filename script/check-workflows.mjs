@@ -31,11 +31,6 @@ const INPUTS = {
     "repository ref token ssh-key ssh-known-hosts ssh-strict ssh-user persist-credentials path clean filter " +
     "sparse-checkout sparse-checkout-cone-mode fetch-depth fetch-tags show-progress lfs submodules " +
     "set-safe-directory github-server-url allow-unsafe-pr-checkout",
-  // v4.2.2
-  "actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683":
-    "repository ref token ssh-key ssh-known-hosts ssh-strict ssh-user persist-credentials path clean filter " +
-    "sparse-checkout sparse-checkout-cone-mode fetch-depth fetch-tags show-progress lfs submodules " +
-    "set-safe-directory github-server-url",
   // v7.0.0
   "actions/setup-python@5fda3b95a4ea91299a34e894583c3862153e4b97":
     "python-version python-version-file cache architecture check-latest token cache-dependency-path " +

@@ -108,7 +108,7 @@ class EventarcTrigger(Resource):
         )
 
     def _finished(self, google: Google, operation: Any) -> Self:
-        """The trigger when the operation is done, read anew: recordings show an answer of the operation without labels."""
+        """The trigger when the operation is done, read anew: the operation answers without labels, recordings show."""
         from google.cloud import eventarc_v1
 
         google.finish(operation)
