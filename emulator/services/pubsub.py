@@ -125,10 +125,14 @@ class PubSub:
         """
         check_name(name, "subscriptions")
         with self.lock:
-            found = next((item for item in self.live_subscriptions() if item.config.name == name), None)
+            found = self.find_subscription(name)
             if found is None:
                 raise _absent(name)
             return found
+
+    def find_subscription(self, name: str) -> _Subscription | None:
+        """The subscription of that full name, ``None`` where there is none."""
+        return next((item for item in self.live_subscriptions() if item.config.name == name), None)
 
     def live_subscriptions(self) -> list[_Subscription]:
         """The subscriptions by name; those that nobody has used for longer than they may live are deleted first."""
@@ -220,9 +224,9 @@ class DeadLetter:
 
         Without such a topic, which happens where Eventarc limits the attempts, the message is dropped.
         """
-        subscription = self._pubsub.subscription(self._name)
-        topic = subscription.config.dead_letter_policy.dead_letter_topic
-        if not topic:
+        subscription = self._pubsub.find_subscription(self._name)
+        topic = subscription.config.dead_letter_policy.dead_letter_topic if subscription else ""
+        if subscription is None or not topic:
             return
         forwarded = pubsub.PubsubMessage(
             data=message.data,
@@ -347,7 +351,7 @@ class Subscriber:
         config = completed(request)
         _filter(config.filter)
         with self._state.lock:
-            if any(item.config.name == request.name for item in self._state.live_subscriptions()):
+            if self._state.find_subscription(request.name) is not None:
                 raise _present(request.name)
             self._state.topic(config.topic)
             if config.push_config.push_endpoint:
@@ -439,11 +443,13 @@ class Subscriber:
         if first is None:
             return
         subscription = self._pullable(first.subscription)
-        subscription.streams += 1
+        with self._state.lock:
+            subscription.streams += 1
         try:
             yield from StreamingPull(subscription.backlog, first, requests, call).responses()
         finally:
-            subscription.streams -= 1
+            with self._state.lock:
+                subscription.streams -= 1
             self._state.touch(subscription)
 
     def _pullable(self, name: str) -> _Subscription:
