@@ -19,6 +19,7 @@ import re
 import shlex
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -108,32 +109,37 @@ def build(
     *,
     cache: Path,
     write: Write,
-    dockerfile: str = "Dockerfile",
+    dockerfile: Path | None = None,
     arguments: Mapping[str, str] | None = None,
+    stopped: threading.Event | None = None,
 ) -> Image:
     """Build an image; layers that were built before, by whatever process, are taken from the cache.
 
     :param context: the folder with the source.
     :param cache: where layers are kept.
     :param write: called with every line of the build's output.
-    :param dockerfile: path below the context.
+    :param dockerfile: ``Dockerfile`` of the context where not given.
     :param arguments: values for ``ARG``.
+    :param stopped: set by whoever wants the build stopped.
     :raises BuildError: for what Docker would refuse and for what this builder does not do.
     """
-    path = _below(context, dockerfile)
+    path = dockerfile or _below(context, "Dockerfile")
     if not path.is_file():
-        raise BuildError(f"failed to read dockerfile: open {dockerfile}: no such file or directory")
+        raise BuildError(f"failed to read dockerfile: open {path.name}: no such file or directory")
     # The parser keeps its file as an attribute and writes to it when asked: it gets a copy.
     instructions = [
         (item["instruction"], item["value"])
         for item in DockerfileParser(fileobj=io.BytesIO(path.read_bytes())).structure
         if item["instruction"] != "COMMENT"
     ]
-    return _Build(context, cache, write, arguments or {}).run(instructions)
+    return _Build(context, cache, write, arguments or {}, stopped or threading.Event()).run(instructions)
 
 
 class _Build:
-    def __init__(self, context: Path, cache: Path, write: Write, arguments: Mapping[str, str]) -> None:
+    def __init__(
+        self, context: Path, cache: Path, write: Write, arguments: Mapping[str, str], stopped: threading.Event
+    ) -> None:
+        self._stopped = stopped
         self._context = context
         self._cache = cache
         self._write = write
@@ -143,6 +149,8 @@ class _Build:
 
     def run(self, instructions: Sequence[tuple[str, str]]) -> Image:
         for number, (instruction, value) in enumerate(instructions, 1):
+            if self._stopped.is_set():
+                raise BuildError("the build was stopped")
             self._write(f"Step {number}/{len(instructions)} : {instruction} {value}")
             self._follow(instruction, value)
         layer, configuration = self._current(), self._configuration
@@ -307,7 +315,11 @@ class _Build:
             **self._configuration.arguments,
             "VIRTUAL_ENV": str(layer.environment),
         }
-        code = processes.run(command, directory=directory, variables=variables, write=self._write)
+        code = processes.run(
+            command, directory=directory, variables=variables, write=self._write, stopped=self._stopped
+        )
+        if code is None:
+            raise BuildError("the build was stopped")
         if code:
             raise BuildError(f"The command '{' '.join(command)[-200:]}' returned a non-zero code: {code}")
 

@@ -36,6 +36,7 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _KEPT_LINES = 10_000
 _GRACE_SECONDS = 5.0
+_LOOK_SECONDS = 0.1
 
 # SIGTERM reaches the whole group; the supervisor outlives it to give the program's own exit code. The handler is a
 # function because an ignored signal would stay ignored in the program.
@@ -167,6 +168,7 @@ def run(
     variables: Mapping[str, str],
     write: Callable[[str], None],
     seconds: float | None = None,
+    stopped: threading.Event | None = None,
 ) -> int | None:
     """Run a program to its end.
 
@@ -175,11 +177,16 @@ def run(
     :param variables: its whole environment.
     :param write: called with every line of its output.
     :param seconds: how long it may take.
-    :returns: its exit code, or None where the time was not enough and it was stopped.
+    :param stopped: set by whoever wants it stopped earlier.
+    :returns: its exit code, or None where it was stopped.
     """
+    end = None if seconds is None else time.monotonic() + seconds
     process = Process(command, directory=directory, variables=variables, write=write)
     try:
-        return process.wait(seconds)
+        while (code := process.wait(_LOOK_SECONDS)) is None:
+            if (stopped and stopped.is_set()) or (end and time.monotonic() > end):
+                return None
+        return code
     finally:
         process.stop()
 
