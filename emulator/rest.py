@@ -73,6 +73,9 @@ _IAM_ROUTES = (
     ("POST", "/v1/{parent=projects/*}/roles", "*", "CreateRole"),
 )
 
+# Cloud Build's client library leaves these out: its service configuration, cloudbuild_v1.yaml, has them.
+_OPERATION_TEMPLATES = ("/v1/{name=operations/**}", "/v1/{name=projects/*/locations/*/operations/*}")
+
 _REASONS = {
     grpc.StatusCode.ABORTED: "aborted",
     grpc.StatusCode.ALREADY_EXISTS: "alreadyExists",
@@ -158,6 +161,8 @@ def build(dispatcher: Dispatcher) -> Rest:
     for host, module, service in _APIS:
         routes.setdefault(host, []).extend(_library_routes(module, service, implemented))
     routes[_IAM_HOST] = [_route(*route[:3], f"{_IAM_SERVICE}/{route[3]}") for route in _IAM_ROUTES]
+    operation = f"{_MIXINS[0]}/GetOperation"
+    routes["cloudbuild.googleapis.com"] += [_route("GET", path, "", operation) for path in _OPERATION_TEMPLATES]
     # A template that ends in a verb goes before one whose last variable would swallow the verb.
     ordered = {host: sorted(found, key=lambda route: not _has_verb(route)) for host, found in routes.items()}
     return Rest(dispatcher, ordered)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import importlib
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,10 +15,14 @@ from emulator.operations import Operations
 from emulator.policies import Policies
 from emulator.requests import Requests
 from emulator.services.artifact_registry import ArtifactRegistry
+from emulator.services.cloud_build import CloudBuild
+from emulator.services.cloud_run import CloudRun
+from emulator.services.eventarc import Eventarc
 from emulator.services.github import GitHub
 from emulator.services.iam import Iam
 from emulator.services.iam_credentials import IamCredentials
 from emulator.services.operations import OperationsApi
+from emulator.services.pubsub import PubSub
 from emulator.services.resource_manager import Projects
 from emulator.services.sts import Sts
 from emulator.tokens import Tokens
@@ -84,10 +87,10 @@ class World:
         self.projects = Projects(self)
         self.operations_api = OperationsApi(self)
         self.artifact_registry = ArtifactRegistry(self)
-        self.pubsub: Any = _service(self, "pubsub", "PubSub")
-        self.eventarc: Any = _service(self, "eventarc", "Eventarc")
-        self.cloud_build: Any = _service(self, "cloud_build", "CloudBuild")
-        self.cloud_run: Any = _service(self, "cloud_run", "CloudRun")
+        self.pubsub = PubSub(self)
+        self.eventarc = Eventarc(self)
+        self.cloud_build = CloudBuild(self)
+        self.cloud_run = CloudRun(self)
 
     @property
     def base_url(self) -> str:
@@ -96,7 +99,7 @@ class World:
 
     @property
     def services(self) -> list[Any]:
-        """The services that answer RPCs."""
+        """The objects whose methods answer RPCs; an API of several gRPC services has one for each."""
         owners = (
             self.iam_credentials,
             self.iam,
@@ -108,7 +111,7 @@ class World:
             self.cloud_build,
             self.cloud_run,
         )
-        return [service for owner in owners if owner is not None for service in getattr(owner, "services", (owner,))]
+        return [service for owner in owners for service in getattr(owner, "services", (owner,))]
 
     def deliver(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
         """Post a message as Pub/Sub does and give the HTTP status; 502 where nobody answers.
@@ -119,7 +122,7 @@ class World:
         host = target.hostname or ""
         path = urllib.parse.urlunsplit(("", "", target.path or "/", target.query, ""))
         if host.endswith(".run.app"):
-            return int(self.cloud_run.request(host, "POST", path, headers, body, internal=True).status)
+            return self.cloud_run.request(host, "POST", path, headers, body, internal=True).status
         if target.scheme != "http" or host not in _LOOPBACK:
             return HTTPStatus.BAD_GATEWAY
         connection = http.client.HTTPConnection(host, target.port or 80, timeout=_DELIVERY_SECONDS)
@@ -133,13 +136,6 @@ class World:
 
     def close(self) -> None:
         """Stop every process and thread of the services."""
-        for service in (self.cloud_run, self.cloud_build, self.eventarc, self.pubsub):
-            if hasattr(service, "close"):
-                service.close()
-
-
-def _service(world: World, module: str, name: str) -> Any:
-    try:
-        return getattr(importlib.import_module(f"emulator.services.{module}"), name)(world)
-    except ModuleNotFoundError:
-        return None
+        self.pubsub.close()
+        self.cloud_build.close()
+        self.cloud_run.close()

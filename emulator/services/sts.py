@@ -168,7 +168,7 @@ class Sts:
         if len(attributes["google.subject"].encode()) > _SUBJECT_LIMIT_BYTES:
             raise TokenError("invalid_grant", "The size of mapped attribute exceeds the 127 bytes limit.")
         if self.provider.condition:
-            names = {"assertion": assertion, **_namespaces(attributes)}
+            names = {"assertion": assertion, **{name: json_to_cel(value) for name, value in attributes.items()}}
             if not _evaluate(self.provider.condition, names):
                 raise TokenError("unauthorized_client", "The given credential is rejected by the attribute condition.")
         return attributes
@@ -182,14 +182,6 @@ def _check_form(form: Mapping[str, str]) -> None:
             raise TokenError("invalid_request", f"Missing required field {name}.")
     if form["subject_token_type"] not in _SUBJECT_TOKEN_TYPES:
         raise TokenError("invalid_request", f"Invalid subject_token_type: {form['subject_token_type']}.")
-
-
-def _namespaces(attributes: Mapping[str, str]) -> dict[str, Any]:
-    namespaces: dict[str, dict[str, str]] = {"google": {}, "attribute": {}}
-    for name, value in attributes.items():
-        namespace, _, field = name.partition(".")
-        namespaces[namespace][field] = value
-    return {namespace: json_to_cel(fields) for namespace, fields in namespaces.items()}
 
 
 @functools.lru_cache
