@@ -213,6 +213,7 @@ def _build(settings: Settings, service: ServiceSettings, labels: Mapping[str, st
         labels=labels,
     )
     tagged = names.image(service.region, settings.project_id, service.service, settings.github.commit)
+    tags = tuple(f"{key}-{value}" for key, value in labels.items())
     trigger = BuildTrigger(
         project_id=settings.project_id,
         location=service.region,
@@ -225,7 +226,7 @@ def _build(settings: Settings, service: ServiceSettings, labels: Mapping[str, st
         cloud_run_service=service.service,
         build_service_account=service.build_service_account,
         build_secrets=service.build_secrets,
-        tags=tuple(f"{key}-{value}" for key, value in labels.items()),
+        tags=tags,
         depends_on=_addresses([repository]),
     )
     image = ContainerImage(
@@ -235,6 +236,7 @@ def _build(settings: Settings, service: ServiceSettings, labels: Mapping[str, st
         image_name=service.service,
         commit=settings.github.commit,
         trigger=trigger.resource_name,
+        build_tag=next(tag for tag in tags if tag.startswith("octue-service-")),
         pushed=_starts_trigger(settings, service),
         depends_on=_addresses([trigger]),
     )

@@ -267,7 +267,7 @@ class Google:
         :param operation: as a client library's method gives it.
         :raises GoogleError: where it ends badly or takes longer than ``seconds``.
         """
-        for _ in poll(seconds):
+        for _ in poll(seconds, at_once=False):
             if _repeated(operation.done, (TRANSIENT,), operation.operation.name):
                 return _repeated(operation.result, (), operation.operation.name)
         raise GoogleError("operation", "DEADLINE_EXCEEDED", f"{operation.operation.name} took over {seconds:.0f} s.")
@@ -344,18 +344,21 @@ class _BearerToken(grpc.AuthMetadataPlugin):
         callback((("authorization", f"Bearer {self._credentials.token}"),), None)
 
 
-def poll(seconds: float, *, first: float = 0.3, growth: float = 1.6, most: float = 10.0) -> Iterator[None]:
-    """Yield at once, then after growing pauses, until that many seconds have passed.
+def poll(
+    seconds: float, *, first: float = 0.3, growth: float = 1.6, most: float = 10.0, at_once: bool = True
+) -> Iterator[None]:
+    """Yield again and again after growing pauses, until that many seconds have passed.
 
     :param seconds: how long in all.
     :param first: the first pause in seconds; each next one is ``growth`` times longer, up to ``most``.
+    :param at_once: whether to yield before the first pause, too; needless for what has only just begun.
     """
     end, pause = time.monotonic() + seconds, first
-    while True:
+    if at_once:
         yield
-        if time.monotonic() + pause > end:
-            return
+    while time.monotonic() + pause <= end:
         time.sleep(pause)
+        yield
         pause = min(pause * growth, most)
 
 

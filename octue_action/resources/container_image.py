@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 BUILD_SECONDS = 60 * 60.0
 """How long a build may take, queue included: Cloud Build's own default timeout."""
 
+RECENT_BUILDS = 50
+"""How many of the newest builds are looked through for one of this commit."""
+
 PUSH_SECONDS = 10.0
 """How long the build of a push may take to appear after the push that also started this workflow."""
 
@@ -30,6 +33,7 @@ class ContainerImage(Resource):
     :param image_name: name within the repository.
     :param commit: full SHA, the tag.
     :param trigger: resource name of the build trigger that makes it.
+    :param build_tag: tag of the builds that this trigger makes.
     :param pushed: whether the push that started this workflow also starts the trigger.
     :param digest: of an actual image: ``sha256:...``.
     :param build_log_url: of an image that was built in this run: where its log is.
@@ -44,6 +48,7 @@ class ContainerImage(Resource):
     image_name: Annotated[str, Mark.IDENTITY]
     commit: Annotated[str, Mark.IDENTITY]
     trigger: Annotated[str, Mark.IDENTITY]
+    build_tag: Annotated[str, Mark.IDENTITY]
     pushed: Annotated[bool, Mark.IDENTITY] = False
     digest: Annotated[str, Mark.OUTPUT] = ""
     build_log_url: Annotated[str, Mark.OUTPUT] = ""
@@ -70,13 +75,16 @@ class ContainerImage(Resource):
         return replace(self, digest=tag.version.rpartition("/")[2]) if tag is not None else None
 
     def create(self, google: Google) -> Self:
-        build = self._wait(google, self._build_of_commit(google) or self._run_trigger(google))
-        image = self.read(google)
-        if image is None:
-            raise Failure(
-                f"The build succeeded, but pushed no image {self.image_name}:{self.commit}. Its log: {build.log_url}"
-            )
-        return replace(image, build_log_url=build.log_url)
+        # The build of the commit may have ended since the image was looked for, or its image been deleted.
+        for find in (self._build_of_commit, self._run_trigger):
+            build = find(google)
+            if build is None:
+                continue
+            build = self._wait(google, build)
+            image = self.read(google)
+            if image is not None:
+                return replace(image, build_log_url=build.log_url)
+        raise Failure(f"The build succeeded, but there is no image {self.image_name}:{self.commit}.")
 
     def update(self, google: Google, actual: Self) -> Self:
         return actual
@@ -85,22 +93,29 @@ class ContainerImage(Resource):
         """Nothing: images go with their repository."""
 
     def _build_of_commit(self, google: Google) -> cloudbuild_v1.Build | None:
-        """The build of this commit that is under way, if there is one, waiting a little for that of the push."""
+        """The build of this commit that runs or has succeeded, if any, waiting a little for that of the push."""
         for _ in poll(PUSH_SECONDS if self.pushed else 0.0, first=1.0, growth=1.5):
-            builds = self._builds_under_way(google)
-            if builds:
-                return builds[0]
+            build = next(iter(self._builds(google)), None)
+            if build is not None:
+                return build
         return None
 
-    def _builds_under_way(self, google: Google) -> list[cloudbuild_v1.Build]:
+    def _builds(self, google: Google) -> list[cloudbuild_v1.Build]:
         from google.cloud.devtools import cloudbuild_v1
 
         request = cloudbuild_v1.ListBuildsRequest(
             parent=f"projects/{self.project_id}/locations/{self.location}",
-            filter=f'substitutions.COMMIT_SHA="{self.commit}" AND substitutions.TRIGGER_NAME="{self._trigger_name}"',
+            # Cloud Build can filter by tag, and is not known to filter by substitution.
+            filter=f'tags="{self.build_tag}"',
+            page_size=RECENT_BUILDS,
         )
-        # A build that succeeded, where the image is not there, is one whose image was deleted since.
-        return [build for build in google.list(google.cloud_build.list_builds, request) if _is_under_way(build)]
+        newest = next(iter(google.read(google.cloud_build.list_builds, request).pages))
+        return [
+            build
+            for build in newest.builds
+            if build.substitutions.get("COMMIT_SHA") == self.commit
+            and (_is_under_way(build) or build.status == cloudbuild_v1.Build.Status.SUCCESS)
+        ]
 
     def _run_trigger(self, google: Google) -> cloudbuild_v1.Build:
         from google.cloud.devtools import cloudbuild_v1
@@ -117,17 +132,13 @@ class ContainerImage(Resource):
         request = cloudbuild_v1.GetBuildRequest(
             name=f"projects/{self.project_id}/locations/{self.location}/builds/{build.id}"
         )
-        for _ in poll(BUILD_SECONDS):
+        for _ in poll(BUILD_SECONDS, at_once=False):
             build = google.read(google.cloud_build.get_build, request)
             if build.status == cloudbuild_v1.Build.Status.SUCCESS:
                 return build
             if not _is_under_way(build):
                 raise _build_failure(build)
         raise Failure(f"The build takes longer than {BUILD_SECONDS / 60:.0f} minutes. Its log: {build.log_url}")
-
-    @property
-    def _trigger_name(self) -> str:
-        return self.trigger.rpartition("/")[2]
 
 
 def _is_under_way(build: cloudbuild_v1.Build) -> bool:
