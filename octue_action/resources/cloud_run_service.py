@@ -209,10 +209,13 @@ class CloudRunService(Resource):
         from google.cloud import run_v2
 
         container.image = self.image
-        container.env = [
+        variables = [
             *(run_v2.EnvVar(name=name, value=value) for name, value in self.environment.items()),
             *(_secret_variable(name, secret) for name, secret in self.secrets.items()),
         ]
+        # In the order that is there: another order alone would make a new revision.
+        order = {variable.name: position for position, variable in enumerate(container.env)}
+        container.env = sorted(variables, key=lambda variable: order.get(variable.name, len(order)))
         limits = dict(container.resources.limits)
         if bytes_of(limits.get("memory", "0")) != self.memory:
             limits["memory"] = _memory_text(self.memory)
