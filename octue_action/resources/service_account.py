@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from octue_action.google import Failure, GoogleError, poll
-from octue_action.resource import Mark, Resource
+from octue_action.resource import Mark, Resource, is_ours
 
 if TYPE_CHECKING:
     from google.cloud import iam_admin_v1
@@ -34,7 +34,7 @@ class ServiceAccount(Resource):
     project_id: Annotated[str, Mark.IDENTITY]
     account_id: Annotated[str, Mark.IDENTITY]
     email: Annotated[str, Mark.IDENTITY]
-    owner: Annotated[Mapping[str, str], Mark.IDENTITY]
+    owner: Annotated[Mapping[str, str], Mark.ADDITIVE]
     display_name: str
 
     @property
@@ -97,7 +97,8 @@ class ServiceAccount(Resource):
         return f"projects/{self.project_id}/serviceAccounts/{self.email}"
 
     def _canonical(self, account: iam_admin_v1.ServiceAccount) -> Self:
-        return replace(self, display_name=account.display_name, ours=account.description == self.description)
+        owner = dict(word.split("=", 1) for word in account.description.split() if "=" in word)
+        return replace(self, display_name=account.display_name, owner=owner, ours=is_ours(owner, self.owner))
 
     def _wait_until_visible(self, google: Google) -> Self:
         in_a_row = 0
