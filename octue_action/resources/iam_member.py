@@ -124,12 +124,13 @@ def add_member(policy: Policy, role: str, member: str) -> bool:
 
     :returns: whether the policy was changed.
     """
-    for binding in _unconditional(policy, role):
-        if member not in binding.members:
-            binding.members.append(member)
-            return True
+    bindings = _unconditional(policy, role)
+    if any(member in binding.members for binding in bindings):
         return False
-    policy.bindings.add(role=role, members=[member])
+    if bindings:
+        bindings[0].members.append(member)
+    else:
+        policy.bindings.add(role=role, members=[member])
     return True
 
 
@@ -138,15 +139,12 @@ def remove_member(policy: Policy, role: str, member: str) -> bool:
 
     :returns: whether the policy was changed.
     """
-    changed = False
-    for binding in _unconditional(policy, role):
-        if member in binding.members:
-            binding.members.remove(member)
-            changed = True
-    for index in reversed(range(len(policy.bindings))):
-        if not policy.bindings[index].members:
-            del policy.bindings[index]
-    return changed
+    held = [binding for binding in _unconditional(policy, role) if member in binding.members]
+    for binding in held:
+        binding.members.remove(member)
+        if not binding.members:
+            policy.bindings.remove(binding)
+    return bool(held)
 
 
 def _unconditional(policy: Policy, role: str) -> list[Any]:
