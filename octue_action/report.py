@@ -126,7 +126,7 @@ def _how_to_ask(deployment: Deployment, outcomes: Sequence[Outcome]) -> str:
         "answer = child.ask(input_values={...})"
     )
     rows = [
-        f"<tr><th>Ask it</th><td><code>{_text(deployment.topic.resource_name)}</code></td></tr>",
+        f"<tr><th>Topic</th><td><code>{_text(deployment.topic.resource_name)}</code></td></tr>",
         f"<tr><th>Service URL</th><td><code>{_text(url)}</code></td></tr>",
         f"<tr><th>Runs as</th><td><code>{_text(deployment.account)}</code></td></tr>",
         f"<tr><th>Image</th><td><code>{_text(deployment.service.image)}</code></td></tr>",
