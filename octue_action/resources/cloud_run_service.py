@@ -201,7 +201,9 @@ class CloudRunService(Resource):
                 run_v2.ExecutionEnvironment, f"EXECUTION_ENVIRONMENT_{self.execution_environment.upper()}"
             )
         if not template.containers:
-            template.containers = [run_v2.Container()]
+            # Cloud Run's own default, which it drops where limits are given (run_v2.ResourceRequirements.cpu_idle):
+            # the CPU is there, and paid for, while a question is answered.
+            template.containers = [run_v2.Container(resources=run_v2.ResourceRequirements(cpu_idle=True))]
         self._write_into_container(template.containers[0])
         return service
 
