@@ -1,0 +1,73 @@
+"""What stands in the cloud beneath the resources under test."""
+
+from __future__ import annotations
+
+import sys
+from decimal import Decimal
+
+import pytest
+
+from emulator.images import Image
+from emulator.world import World
+from octue_action.google import Google
+from octue_action.resources.artifact_repository import ArtifactRepository
+from octue_action.resources.cloud_run_service import CloudRunService
+from octue_action.resources.pubsub_topic import PubsubTopic
+from octue_action.resources.service_account import ServiceAccount
+from tests.octue_action.resources.kinds import ACCOUNTS, IMAGES, LABELS, LOCATION, PROJECT, TOPICS
+
+SERVER = """
+import os, socket
+listener = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+while True:
+    listener.accept()[0].close()
+"""
+
+
+@pytest.fixture(scope="module")
+def images(world: World, google: Google, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Two images of a program that listens, and does nothing else."""
+    folder = tmp_path_factory.mktemp("image")
+    files, environment = folder / "files", folder / "environment"
+    files.mkdir()
+    (files / "server.py").write_text(SERVER)
+    (environment / "bin").mkdir(parents=True)
+    (environment / "bin" / "python").symlink_to(sys.executable)
+    ArtifactRepository(project_id=PROJECT, location=LOCATION, repository_id="images", labels=LABELS).create(google)
+    for number, reference in enumerate(IMAGES):
+        image = Image(f"sha256:{number:064}", files, environment, "/", ("python", "-S", "-E", "/server.py"))
+        world.artifact_registry.push(reference, image)
+
+
+@pytest.fixture(scope="module")
+def ground(google: Google, world: World, images: None) -> None:  # noqa: ARG001 - the service needs the images
+    """Two services, topics and service accounts and a secret, for what stands on them."""
+    world.cloud_run.secrets["token", "latest"] = "a secret"
+    for email in ACCOUNTS:
+        ServiceAccount(
+            project_id=PROJECT,
+            account_id=email.partition("@")[0],
+            email=email,
+            owner=LABELS,
+            display_name="Octue service",
+        ).create(google)
+    for topic in TOPICS:
+        PubsubTopic(project_id=PROJECT, topic_id=topic.rpartition("/")[2], labels=LABELS).create(google)
+    for service in ("standing", "other"):
+        CloudRunService(
+            project_id=PROJECT,
+            location=LOCATION,
+            service=service,
+            image=IMAGES[0],
+            service_account=ACCOUNTS[0],
+            ingress="internal",
+            environment={},
+            secrets={},
+            memory=2**29,
+            cpu=Decimal(1),
+            concurrency=1,
+            timeout=3600,
+            min_instances=0,
+            max_instances=10,
+            labels=LABELS,
+        ).create(google)
