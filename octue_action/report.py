@@ -71,7 +71,7 @@ def plan_summary(plan: Plan, deployments: Sequence[Deployment]) -> str:
     """The summary of a plan, in Markdown."""
     names = ", ".join(deployment.service.service for deployment in deployments)
     rows = [
-        _row(_SIGNS[change.action], change.resource, f"{_WILL[change.action]}{_details(change.fields)}", "")
+        _row(_SIGNS[change.action], change.resource, f"{_WILL[change.action]}{_details(change.fields)}")
         for change in plan.changes
     ]
     return _page(
@@ -164,9 +164,9 @@ def _explained(message: str, remedy: str) -> str:
     return f"<blockquote>{_text(message, keep_lines=True)}</blockquote>{what_to_do}"
 
 
-def _row(sign: str, resource: Resource, what: str, took: str) -> str:
+def _row(sign: str, resource: Resource, *cells_behind: str) -> str:
     name = f'<a href="{_text(resource.console_url)}">{_text(resource.name)}</a>'
-    cells = [_text(sign), _text(resource.title), name, what, *([took] if took else [])]
+    cells = [sign, _text(resource.title), name, *cells_behind]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 

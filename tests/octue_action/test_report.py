@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from markdown_it import MarkdownIt
 
 from octue_action import report
 from octue_action.apply import Outcome, Status
+from octue_action.deployment import Deployment, Existing, desired
 from octue_action.google import Failure
 from octue_action.plan import Action, Change, Plan
 from octue_action.resource import FieldChange
+from octue_action.settings import load
 from tests.octue_action.fakes import Thing
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -68,8 +71,46 @@ def test_the_log_of_a_deployment() -> None:
     check("deployment.log", "\n".join(map(report.outcome_line, outcomes)) + "\n")
 
 
-def test_the_summary_of_a_failed_deployment() -> None:
-    check("failed.md", report.deployment_summary([], [UNCHANGED, CREATED, FAILED, SKIPPED], 21.0))
+@pytest.fixture
+def deployment(environment: dict[str, str]) -> Deployment:
+    settings = load(environment)
+    return desired(settings, settings.services[0], Existing({}))
+
+
+def outcomes_of(deployment: Deployment, action: Action, status: Status) -> list[Outcome]:
+    return [
+        Outcome(
+            Change(resource, action),
+            status,
+            1.25,
+            replace(resource, url="https://my-org-sum-abc-ew.a.run.app")
+            if resource is deployment.service
+            else resource,
+        )
+        for resource in deployment.resources
+    ]
+
+
+def test_the_summary_of_a_deployment(deployment: Deployment) -> None:
+    outcomes = outcomes_of(deployment, Action.CREATE, Status.APPLIED)
+
+    check("deployed.md", report.deployment_summary([deployment], outcomes, 42.5))
+
+
+def test_the_summary_of_a_deployment_that_had_nothing_to_do(deployment: Deployment) -> None:
+    outcomes = outcomes_of(deployment, Action.NO_OP, Status.UNCHANGED)
+
+    check("up_to_date.md", report.deployment_summary([deployment], outcomes, 0.8))
+
+
+def test_the_summary_of_a_plan(deployment: Deployment) -> None:
+    plan = Plan(tuple(Change(resource, Action.CREATE) for resource in deployment.resources))
+
+    check("plan.md", report.plan_summary(plan, [deployment]))
+
+
+def test_the_summary_of_a_failed_deployment(deployment: Deployment) -> None:
+    check("failed.md", report.deployment_summary([deployment], [UNCHANGED, CREATED, FAILED, SKIPPED], 21.0))
 
 
 def test_the_summary_of_wrong_inputs() -> None:
