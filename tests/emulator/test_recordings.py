@@ -6,6 +6,7 @@ import http.client
 import itertools
 import json
 import re
+import subprocess
 import sys
 import time
 import urllib.parse
@@ -21,9 +22,11 @@ from google.iam.v1 import policy_pb2
 from emulator.images import Image
 from emulator.rpc import SYSTEM
 from emulator.server import Emulator
+from emulator.world import WorldSettings
 
 RECORDINGS = Path(__file__).parent.parent / "recordings"
 OPERATION_SECONDS = 20.0
+CLOUD_BUILD = "/cloudbuild.googleapis.com"
 
 
 @dataclass(frozen=True)
@@ -134,13 +137,13 @@ class Replay:
         path = f"/{url.netloc}{url.path}?{url.query}"
         end = time.monotonic() + OPERATION_SECONDS
         while True:
-            status, answer = self._request(exchange.method, path, body)
+            status, answer = self.send(exchange.method, path, body)
             recorded_done = isinstance(exchange.answer, dict) and exchange.answer.get("done")
             if not recorded_done or answer.get("done") or time.monotonic() > end:
                 return status, answer
             time.sleep(0.02)
 
-    def _request(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+    def send(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         connection = http.client.HTTPConnection(self._emulator.address, timeout=10)
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         connection.request(method, path, json.dumps(body).encode() if body is not None else None, headers)
@@ -283,13 +286,17 @@ def a_server_image(emulator: Emulator, folder: Path) -> None:
     (folder / "files").mkdir()
     serve = "import os, http.server as h; h.test(h.SimpleHTTPRequestHandler, port=int(os.environ['PORT']))"
     image = Image("sha256:" + "0" * 64, folder / "files", folder / "environment", "/", ("python", "-c", serve))
+    an_image_repository(emulator, "cloudrun")
+    emulator.world.artifact_registry.push(CASSETTE_NAMES["gcr.io/cloudrun/hello"], image)
+
+
+def an_image_repository(emulator: Emulator, repository_id: str) -> None:
     location = "projects/my-project/locations/us-central1"
     registry = emulator.world.artifact_registry
     registry.create_repository(
-        CreateRepositoryRequest(parent=location, repository_id="cloudrun", repository={"format_": "DOCKER"}), SYSTEM
+        CreateRepositoryRequest(parent=location, repository_id=repository_id, repository={"format_": "DOCKER"}), SYSTEM
     )
     wait_until(lambda: registry.list_repositories(ListRepositoriesRequest(parent=location), SYSTEM).repositories)
-    registry.push(CASSETTE_NAMES["gcr.io/cloudrun/hello"], image)
 
 
 def a_trigger(emulator: Emulator, folder: Path) -> None:
@@ -439,6 +446,72 @@ def test_the_emulator_answers_as_the_real_cloud_was_recorded_to(name: str, emula
 
     assert differences == []
     assert not unused, "these reasons explain nothing any more"
+
+
+BUILD = "deployer-cloudrun-deploy/get-v1-projects-goblet-builds-54972740-00fd-4296-aaf3-3c4c7f7aea44_1"
+BY_A_TRIGGER = "recorded of a build that no trigger began"
+OF_A_COMMIT = "recorded of a build of an uploaded archive, here it is a commit"
+OF_ITS_OWN = "every build and every project has its own"
+BUILD_ALLOWED = {
+    r"^(buildTriggerId|substitutions\.\w+|tags\[0\]|options\.substitutionOption): only in the emulator": BY_A_TRIGGER,
+    r"^source\.": OF_A_COMMIT,
+    r"^sourceProvenance\.": OF_A_COMMIT,
+    r"^(id|logUrl|logsBucket|name|results\.images\[\d\]\.digest): recorded": OF_ITS_OWN,
+    r"^results\.buildStepImages\[0\]: recorded": "a step's image is a program of the emulator and has no digest",
+    r"^serviceAccount: only in the emulator": "recorded in 2022, when a build did not say it",
+}
+
+
+def test_a_build_that_has_ended_is_told_as_it_was_recorded(tmp_path: Path) -> None:
+    repository = a_repository(tmp_path / "repository")
+    settings = WorldSettings(
+        state=tmp_path / "state", cache=tmp_path / "cache", repositories={"my-org/my-repository": repository}
+    )
+    with Emulator(settings) as emulator:
+        an_image_repository(emulator, "cloud-run-source-deploy")
+        differences = list(compare(flat(recorded_build()), flat(ended_build(emulator))))
+
+    unused = {
+        pattern for pattern in BUILD_ALLOWED if not any(re.search(pattern, difference) for difference in differences)
+    }
+    assert [each for each in differences if not any(re.search(pattern, each) for pattern in BUILD_ALLOWED)] == []
+    assert not unused, "these reasons explain nothing any more"
+
+
+def a_repository(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "Dockerfile").write_text('FROM python:3.11-slim\nCMD ["python"]\n')
+    git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    for command in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*git, *command], check=True)
+    return folder
+
+
+def recorded_build() -> Any:
+    text = json.dumps(recorded_body(BUILD))
+    return json.loads(text.replace("goblet/", "my-project/").replace('"goblet"', '"my-project"'))
+
+
+def ended_build(emulator: Emulator) -> Any:
+    """The same step as in the recording, on a commit of a repository."""
+    recorded = recorded_build()
+    location = f"{CLOUD_BUILD}/v1/projects/my-project/locations/us-central1"
+    trigger = {
+        "name": "build",
+        "github": {"owner": "my-org", "name": "my-repository", "push": {"branch": "^main$"}},
+        "build": {
+            "steps": [{key: recorded["steps"][0][key] for key in ("name", "args")}],
+            "images": recorded["images"],
+        },
+    }
+    replay = Replay(emulator, {})
+    replay.send("POST", f"{location}/triggers", trigger)
+    _, operation = replay.send("POST", f"{location}/triggers/build:run", {"source": {"branchName": "main"}})
+    build = operation["metadata"]["build"]
+    while build["status"] in {"QUEUED", "PENDING", "WORKING"}:
+        time.sleep(0.05)
+        _, build = replay.send("GET", f"{CLOUD_BUILD}/v1/{build['name']}", None)
+    return build
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from emulator.__main__ import main
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--repository", "octue/example"], "expected OWNER/NAME=PATH of a folder, got 'octue/example'"),
+        (["--repository", "example=."], "expected OWNER/NAME=PATH of a folder"),
+        (["--repository", "octue/example=/no/such/folder"], "expected OWNER/NAME=PATH of a folder"),
+        (["--operation-seconds", "tea make=1"], "expected one of artifact_registry create, cloud_build build"),
+        (["--operation-seconds", "cloud_run create=soon"], "invalid"),
+    ],
+)
+def test_wrong_options_are_explained(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_ref_that_the_repository_does_not_have_is_explained(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    options = ["--repository", f"octue/example={tmp_path}", "--ref", "refs/heads/none"]
+    program = subprocess.run([sys.executable, "-m", "emulator", *options], check=False, capture_output=True, text=True)
+
+    assert program.returncode == 2
+    assert "octue/example has no refs/heads/none" in program.stderr
