@@ -18,10 +18,7 @@ from typing import Any
 import grpc
 import pytest
 from google.api_core import exceptions
-from google.cloud import (  # type: ignore[attr-defined]  # pubsub_v1 has no types
-    iam_admin_v1,
-    pubsub_v1,
-)
+from google.cloud import iam_admin_v1, pubsub_v1
 from google.cloud.iam_admin_v1.services.iam.transports import IAMGrpcTransport
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
