@@ -11,6 +11,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,11 +36,12 @@ class Wrong(Exception):
 
 def main() -> int:
     """Run the demonstration, and give the exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leaves through every `finally`
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="octue-demo-") as folder:
         try:
             demonstrate(Path(folder))
-        except Wrong as wrong:
+        except (Wrong, OSError, subprocess.SubprocessError) as wrong:
             print(f"\nThe demonstration failed: {wrong}", file=sys.stderr)
             return 1
     print(f"\nAll as it should be, in {time.monotonic() - start:.0f} s; nothing is left running.")

@@ -86,7 +86,7 @@ class ArtifactRegistry:
                 raise not_found(f"Image '{reference}' not found.")
             return package.images[digest][0]
 
-    def create_repository(self, request: registry.CreateRepositoryRequest, call: Call) -> operations_pb2.Operation:  # noqa: ARG002 - every RPC has a call
+    def create_repository(self, request: registry.CreateRepositoryRequest, call: Call) -> operations_pb2.Operation:
         """Make a repository, as an operation."""
         if not _REPOSITORY_ID.fullmatch(request.repository_id):
             raise invalid_argument(f'invalid repository ID "{request.repository_id}"')
@@ -111,7 +111,7 @@ class ArtifactRegistry:
 
         return self._operation(request.parent, "artifact_registry create", work)
 
-    def get_repository(self, request: registry.GetRepositoryRequest, call: Call) -> registry.Repository:  # noqa: ARG002 - every RPC has a call
+    def get_repository(self, request: registry.GetRepositoryRequest, call: Call) -> registry.Repository:
         """One repository; only here, and in the list, does it say its address."""
         with self._lock:
             return self._with_address(self._repository(request.name))
@@ -119,7 +119,7 @@ class ArtifactRegistry:
     def list_repositories(
         self,
         request: registry.ListRepositoriesRequest,
-        call: Call,  # noqa: ARG002 - every RPC has a call
+        call: Call,
     ) -> registry.ListRepositoriesResponse:
         """All repositories of a location, on one page."""
         with self._lock:
@@ -130,7 +130,7 @@ class ArtifactRegistry:
             ]
         return registry.ListRepositoriesResponse(repositories=found)
 
-    def update_repository(self, request: registry.UpdateRepositoryRequest, call: Call) -> registry.Repository:  # noqa: ARG002 - every RPC has a call
+    def update_repository(self, request: registry.UpdateRepositoryRequest, call: Call) -> registry.Repository:
         """Change the fields of the mask."""
         paths = set(request.update_mask.paths) or _UPDATABLE
         if not paths <= _UPDATABLE:
@@ -142,7 +142,7 @@ class ArtifactRegistry:
             repository.update_time = self._world.clock.timestamp()
             return registry.Repository(repository)
 
-    def delete_repository(self, request: registry.DeleteRepositoryRequest, call: Call) -> operations_pb2.Operation:  # noqa: ARG002 - every RPC has a call
+    def delete_repository(self, request: registry.DeleteRepositoryRequest, call: Call) -> operations_pb2.Operation:
         """Delete a repository with its images, as an operation."""
         with self._lock:
             self._repository(request.name)
@@ -156,7 +156,7 @@ class ArtifactRegistry:
 
         return self._operation(request.name.partition("/repositories/")[0], "artifact_registry delete", work)
 
-    def get_docker_image(self, request: registry.GetDockerImageRequest, call: Call) -> registry.DockerImage:  # noqa: ARG002 - every RPC has a call
+    def get_docker_image(self, request: registry.GetDockerImageRequest, call: Call) -> registry.DockerImage:
         """One image, by digest."""
         repository = request.name.partition("/dockerImages/")[0]
         with self._lock:
@@ -168,21 +168,21 @@ class ArtifactRegistry:
     def list_docker_images(
         self,
         request: registry.ListDockerImagesRequest,
-        call: Call,  # noqa: ARG002 - every RPC has a call
+        call: Call,
     ) -> registry.ListDockerImagesResponse:
         """All images of a repository, on one page."""
         with self._lock:
             self._repository(request.parent)
             return registry.ListDockerImagesResponse(docker_images=list(self._docker_images(request.parent)))
 
-    def get_package(self, request: registry.GetPackageRequest, call: Call) -> registry.Package:  # noqa: ARG002 - every RPC has a call
+    def get_package(self, request: registry.GetPackageRequest, call: Call) -> registry.Package:
         """One image name."""
         with self._lock:
             package = self._package(request.name)
             times = [uploaded.ToDatetime() for _, uploaded in package.images.values()]
             return registry.Package(name=request.name, create_time=min(times), update_time=max(times))
 
-    def get_version(self, request: registry.GetVersionRequest, call: Call) -> registry.Version:  # noqa: ARG002 - every RPC has a call
+    def get_version(self, request: registry.GetVersionRequest, call: Call) -> registry.Version:
         """One image of a name, by digest."""
         parent, _, digest = request.name.partition("/versions/")
         with self._lock:
@@ -192,7 +192,7 @@ class ArtifactRegistry:
             uploaded = images[digest][1]
             return registry.Version(name=request.name, create_time=uploaded, update_time=uploaded)
 
-    def get_tag(self, request: registry.GetTagRequest, call: Call) -> registry.Tag:  # noqa: ARG002 - every RPC has a call
+    def get_tag(self, request: registry.GetTagRequest, call: Call) -> registry.Tag:
         """One tag, and the version it stands for."""
         parent, _, tag = request.name.partition("/tags/")
         with self._lock:
@@ -201,7 +201,7 @@ class ArtifactRegistry:
                 raise _absent()
             return registry.Tag(name=request.name, version=f"{parent}/versions/{tags[tag]}")
 
-    def list_tags(self, request: registry.ListTagsRequest, call: Call) -> registry.ListTagsResponse:  # noqa: ARG002 - every RPC has a call
+    def list_tags(self, request: registry.ListTagsRequest, call: Call) -> registry.ListTagsResponse:
         """All tags of an image name, on one page."""
         with self._lock:
             tags = self._package(request.parent).tags
@@ -212,13 +212,13 @@ class ArtifactRegistry:
                 ]
             )
 
-    def get_iam_policy(self, request: iam_policy_pb2.GetIamPolicyRequest, call: Call) -> policy_pb2.Policy:  # noqa: ARG002 - every RPC has a call
+    def get_iam_policy(self, request: iam_policy_pb2.GetIamPolicyRequest, call: Call) -> policy_pb2.Policy:
         """The policy of a repository."""
         with self._lock:
             self._repository(request.resource)
         return self._world.policies.get(request.resource, request.options.requested_policy_version)
 
-    def set_iam_policy(self, request: iam_policy_pb2.SetIamPolicyRequest, call: Call) -> policy_pb2.Policy:  # noqa: ARG002 - every RPC has a call
+    def set_iam_policy(self, request: iam_policy_pb2.SetIamPolicyRequest, call: Call) -> policy_pb2.Policy:
         """Replace the policy of a repository."""
         with self._lock:
             self._repository(request.resource)

@@ -159,7 +159,7 @@ class CloudBuild:
     def create_build_trigger(
         self,
         request: cloudbuild_v1.CreateBuildTriggerRequest,
-        call: Call,  # noqa: ARG002 - every RPC has a call
+        call: Call,
     ) -> cloudbuild_v1.BuildTrigger:
         """Make a trigger."""
         parent = self._parent(request.parent, request.project_id)
@@ -178,7 +178,7 @@ class CloudBuild:
     def get_build_trigger(
         self,
         request: cloudbuild_v1.GetBuildTriggerRequest,
-        call: Call,  # noqa: ARG002 - every RPC has a call
+        call: Call,
     ) -> cloudbuild_v1.BuildTrigger:
         """One trigger, by its id or name."""
         return cloudbuild_v1.BuildTrigger(self._trigger(request.name, request.project_id, request.trigger_id))
@@ -186,7 +186,7 @@ class CloudBuild:
     def list_build_triggers(
         self,
         request: cloudbuild_v1.ListBuildTriggersRequest,
-        call: Call,  # noqa: ARG002 - every RPC has a call
+        call: Call,
     ) -> cloudbuild_v1.ListBuildTriggersResponse:
         """All triggers of a location, on one page."""
         parent = self._parent(request.parent, request.project_id)
@@ -197,7 +197,7 @@ class CloudBuild:
     def update_build_trigger(
         self,
         request: cloudbuild_v1.UpdateBuildTriggerRequest,
-        call: Call,  # noqa: ARG002 - every RPC has a call
+        call: Call,
     ) -> cloudbuild_v1.BuildTrigger:
         """Change a trigger: the fields of the mask, or all of it."""
         mask: FieldMask = cloudbuild_v1.UpdateBuildTriggerRequest.pb(request).update_mask
@@ -214,14 +214,14 @@ class CloudBuild:
             self._triggers[changed.resource_name] = changed
             return cloudbuild_v1.BuildTrigger(changed)
 
-    def delete_build_trigger(self, request: cloudbuild_v1.DeleteBuildTriggerRequest, call: Call) -> Empty:  # noqa: ARG002 - every RPC has a call
+    def delete_build_trigger(self, request: cloudbuild_v1.DeleteBuildTriggerRequest, call: Call) -> Empty:
         """Delete a trigger; its builds stay."""
         with self._lock:
             trigger = self._trigger(request.name, request.project_id, request.trigger_id)
             del self._triggers[trigger.resource_name]
         return Empty()
 
-    def run_build_trigger(self, request: cloudbuild_v1.RunBuildTriggerRequest, call: Call) -> operations_pb2.Operation:  # noqa: ARG002 - every RPC has a call
+    def run_build_trigger(self, request: cloudbuild_v1.RunBuildTriggerRequest, call: Call) -> operations_pb2.Operation:
         """Build a commit, tag or branch with a trigger, as an operation that ends with the build."""
         trigger = self._trigger(request.name, request.project_id, request.trigger_id)
         record = self._start_for(trigger, request.source)
@@ -229,12 +229,12 @@ class CloudBuild:
 
     # Builds
 
-    def get_build(self, request: cloudbuild_v1.GetBuildRequest, call: Call) -> cloudbuild_v1.Build:  # noqa: ARG002 - every RPC has a call
+    def get_build(self, request: cloudbuild_v1.GetBuildRequest, call: Call) -> cloudbuild_v1.Build:
         """One build."""
         with self._lock:
             return cloudbuild_v1.Build(self._build(request.name, request.project_id, request.id).build)
 
-    def list_builds(self, request: cloudbuild_v1.ListBuildsRequest, call: Call) -> cloudbuild_v1.ListBuildsResponse:  # noqa: ARG002 - every RPC has a call
+    def list_builds(self, request: cloudbuild_v1.ListBuildsRequest, call: Call) -> cloudbuild_v1.ListBuildsResponse:
         """The builds of a location that pass the filter, the newest first, on one page."""
         parent = self._parent(request.parent, request.project_id)
         passes = build_filter.parse(request.filter)
@@ -242,7 +242,7 @@ class CloudBuild:
             builds = [record.build for record in self._builds.values() if record.build.name.startswith(f"{parent}/")]
             return cloudbuild_v1.ListBuildsResponse(builds=[build for build in reversed(builds) if passes(build)])
 
-    def cancel_build(self, request: cloudbuild_v1.CancelBuildRequest, call: Call) -> cloudbuild_v1.Build:  # noqa: ARG002 - every RPC has a call
+    def cancel_build(self, request: cloudbuild_v1.CancelBuildRequest, call: Call) -> cloudbuild_v1.Build:
         """Stop a build that has not ended."""
         record = self._build(request.name, request.project_id, request.id)
         with self._lock:

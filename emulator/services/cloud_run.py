@@ -653,12 +653,12 @@ class Services:
             return self._run.validated(f"{request.parent}/services/{request.service_id}", request.service)
         return self._run.create(request.parent, request.service_id, request.service, call)
 
-    def get_service(self, request: run_v2.GetServiceRequest, call: Call) -> run_v2.Service:  # noqa: ARG002 - every RPC has a call
+    def get_service(self, request: run_v2.GetServiceRequest, call: Call) -> run_v2.Service:
         """One service."""
         self._run.check_project(request.name, "run.services.get")
         return run_v2.Service(self._run.find(request.name).service)
 
-    def list_services(self, request: run_v2.ListServicesRequest, call: Call) -> run_v2.ListServicesResponse:  # noqa: ARG002 - every RPC has a call
+    def list_services(self, request: run_v2.ListServicesRequest, call: Call) -> run_v2.ListServicesResponse:
         """All services of a location, on one page."""
         self._run.check_project(request.parent, "run.services.list")
         return run_v2.ListServicesResponse(services=self._run.all_services(request.parent))
@@ -683,7 +683,7 @@ class Services:
             return self._run.validated(name, wanted)
         return self._run.update(record, wanted, call)
 
-    def delete_service(self, request: run_v2.DeleteServiceRequest, call: Call) -> operations_pb2.Operation:  # noqa: ARG002 - every RPC has a call
+    def delete_service(self, request: run_v2.DeleteServiceRequest, call: Call) -> operations_pb2.Operation:
         """Delete a service with its revisions and its policy."""
         self._run.check_project(request.name, "run.services.delete")
         record = self._run.find(request.name)
@@ -693,12 +693,12 @@ class Services:
             return self._run.validated(request.name, record.service)
         return self._run.delete(record)
 
-    def get_iam_policy(self, request: iam_policy_pb2.GetIamPolicyRequest, call: Call) -> policy_pb2.Policy:  # noqa: ARG002 - every RPC has a call
+    def get_iam_policy(self, request: iam_policy_pb2.GetIamPolicyRequest, call: Call) -> policy_pb2.Policy:
         """Who may call the service."""
         self._check_resource(request.resource)
         return self._policies.get(request.resource, request.options.requested_policy_version)
 
-    def set_iam_policy(self, request: iam_policy_pb2.SetIamPolicyRequest, call: Call) -> policy_pb2.Policy:  # noqa: ARG002 - every RPC has a call
+    def set_iam_policy(self, request: iam_policy_pb2.SetIamPolicyRequest, call: Call) -> policy_pb2.Policy:
         """Say who may call the service."""
         self._check_resource(request.resource)
         return self._policies.set(request.resource, request.policy, request.update_mask)
@@ -706,7 +706,7 @@ class Services:
     def test_iam_permissions(
         self,
         request: iam_policy_pb2.TestIamPermissionsRequest,
-        call: Call,  # noqa: ARG002 - every RPC has a call
+        call: Call,
     ) -> iam_policy_pb2.TestIamPermissionsResponse:
         """The permissions the caller has of those asked for."""
         self._check_resource(request.resource)
@@ -731,16 +731,16 @@ class Revisions:
     def __init__(self, cloud_run: CloudRun) -> None:
         self._run = cloud_run
 
-    def get_revision(self, request: run_v2.GetRevisionRequest, call: Call) -> run_v2.Revision:  # noqa: ARG002 - every RPC has a call
+    def get_revision(self, request: run_v2.GetRevisionRequest, call: Call) -> run_v2.Revision:
         """One revision."""
         return run_v2.Revision(self._run.find_revision(request.name).message)
 
-    def list_revisions(self, request: run_v2.ListRevisionsRequest, call: Call) -> run_v2.ListRevisionsResponse:  # noqa: ARG002 - every RPC has a call
+    def list_revisions(self, request: run_v2.ListRevisionsRequest, call: Call) -> run_v2.ListRevisionsResponse:
         """All revisions of a service, the newest first, on one page."""
         revisions = reversed(self._run.find(request.parent).revisions.values())
         return run_v2.ListRevisionsResponse(revisions=[run_v2.Revision(revision.message) for revision in revisions])
 
-    def delete_revision(self, request: run_v2.DeleteRevisionRequest, call: Call) -> operations_pb2.Operation:  # noqa: ARG002 - every RPC has a call
+    def delete_revision(self, request: run_v2.DeleteRevisionRequest, call: Call) -> operations_pb2.Operation:
         """Delete a revision that gets no requests."""
         return self._run.delete_revision(request.name)
 

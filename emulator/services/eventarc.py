@@ -62,7 +62,7 @@ class Eventarc:
         self.service_agent_ready = True
         """False as in a project that has just begun to use Eventarc: no trigger can be made yet."""
 
-    def get_trigger(self, request: eventarc_v1.GetTriggerRequest, call: Call) -> eventarc_v1.Trigger:  # noqa: ARG002 - every RPC has a call
+    def get_trigger(self, request: eventarc_v1.GetTriggerRequest, call: Call) -> eventarc_v1.Trigger:
         """A trigger."""
         with self._lock:
             return eventarc_v1.Trigger(self._trigger(request.name))
@@ -70,7 +70,7 @@ class Eventarc:
     def list_triggers(
         self,
         request: eventarc_v1.ListTriggersRequest,
-        call: Call,  # noqa: ARG002 - every RPC has a call
+        call: Call,
     ) -> eventarc_v1.ListTriggersResponse:
         """The triggers of a location by name; of all locations for ``-``."""
         if request.filter or request.order_by:
@@ -89,7 +89,7 @@ class Eventarc:
     def create_trigger(
         self,
         request: eventarc_v1.CreateTriggerRequest,
-        call: Call,  # noqa: ARG002 - every RPC has a call
+        call: Call,
     ) -> operations_pb2.Operation:
         """Make a trigger, and its subscription on the topic."""
         _, region = self._location(request.parent)
@@ -148,7 +148,7 @@ class Eventarc:
     def delete_trigger(
         self,
         request: eventarc_v1.DeleteTriggerRequest,
-        call: Call,  # noqa: ARG002 - every RPC has a call
+        call: Call,
     ) -> operations_pb2.Operation:
         """Delete a trigger with its subscription; a topic that it was given stays."""
         with self._lock:

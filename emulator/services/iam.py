@@ -163,7 +163,7 @@ class Iam:
         self._account(request.resource, "iam.serviceAccounts.get", call)
         return iam_policy_pb2.TestIamPermissionsResponse(permissions=request.permissions)
 
-    def get_role(self, request: iam_admin_v1.GetRoleRequest, call: Call) -> iam_admin_v1.Role:  # noqa: ARG002 - every RPC has a call
+    def get_role(self, request: iam_admin_v1.GetRoleRequest, call: Call) -> iam_admin_v1.Role:
         """A role of the project."""
         with self._lock:
             if request.name not in self._roles:

@@ -22,11 +22,11 @@ class OperationsApi:
     def __init__(self, world: World) -> None:
         self._operations = world.operations
 
-    def get_operation(self, request: operations_pb2.GetOperationRequest, call: Call) -> operations_pb2.Operation:  # noqa: ARG002 - every RPC has a call
+    def get_operation(self, request: operations_pb2.GetOperationRequest, call: Call) -> operations_pb2.Operation:
         """The operation as it stands."""
         return self._operations.get(request.name)
 
-    def wait_operation(self, request: operations_pb2.WaitOperationRequest, call: Call) -> operations_pb2.Operation:  # noqa: ARG002 - every RPC has a call
+    def wait_operation(self, request: operations_pb2.WaitOperationRequest, call: Call) -> operations_pb2.Operation:
         """The operation when it is done, or as it stands after the time the caller gives it."""
         wanted = request.timeout.ToTimedelta().total_seconds() if request.HasField("timeout") else _LONGEST_WAIT_SECONDS
         return self._operations.wait(request.name, min(wanted, _LONGEST_WAIT_SECONDS))

@@ -256,7 +256,7 @@ class Publisher:
     def __init__(self, state: PubSub) -> None:
         self._state = state
 
-    def create_topic(self, request: pubsub.Topic, call: Call) -> pubsub.Topic:  # noqa: ARG002 - every RPC has a call
+    def create_topic(self, request: pubsub.Topic, call: Call) -> pubsub.Topic:
         """Make a topic."""
         self._state.check_project(check_name(request.name, "topics"))
         check_topic(request)
@@ -266,19 +266,19 @@ class Publisher:
             self._state.topics[request.name] = pubsub.Topic(request)
         return request
 
-    def get_topic(self, request: pubsub.GetTopicRequest, call: Call) -> pubsub.Topic:  # noqa: ARG002 - every RPC has a call
+    def get_topic(self, request: pubsub.GetTopicRequest, call: Call) -> pubsub.Topic:
         """A topic."""
         with self._state.lock:
             return pubsub.Topic(self._state.topic(request.topic))
 
-    def update_topic(self, request: pubsub.UpdateTopicRequest, call: Call) -> pubsub.Topic:  # noqa: ARG002 - every RPC has a call
+    def update_topic(self, request: pubsub.UpdateTopicRequest, call: Call) -> pubsub.Topic:
         """Change the fields of a topic that the mask names."""
         with self._state.lock:
             changed = updated_topic(self._state.topic(request.topic.name), request)
             self._state.topics[changed.name] = changed
             return pubsub.Topic(changed)
 
-    def list_topics(self, request: pubsub.ListTopicsRequest, call: Call) -> pubsub.ListTopicsResponse:  # noqa: ARG002 - every RPC has a call
+    def list_topics(self, request: pubsub.ListTopicsRequest, call: Call) -> pubsub.ListTopicsResponse:
         """The topics by name."""
         self._state.check_project(request.project.removeprefix("projects/"))
         with self._state.lock:
@@ -289,7 +289,7 @@ class Publisher:
     def list_topic_subscriptions(
         self,
         request: pubsub.ListTopicSubscriptionsRequest,
-        call: Call,  # noqa: ARG002 - every RPC has a call
+        call: Call,
     ) -> pubsub.ListTopicSubscriptionsResponse:
         """The names of the subscriptions attached to a topic."""
         with self._state.lock:
@@ -302,7 +302,7 @@ class Publisher:
         page, token = _page(names, request.page_size, request.page_token)
         return pubsub.ListTopicSubscriptionsResponse(subscriptions=page, next_page_token=token)
 
-    def delete_topic(self, request: pubsub.DeleteTopicRequest, call: Call) -> Empty:  # noqa: ARG002 - every RPC has a call
+    def delete_topic(self, request: pubsub.DeleteTopicRequest, call: Call) -> Empty:
         """Delete a topic; its subscriptions stay, without one."""
         with self._state.lock:
             self._state.topic(request.topic)
@@ -316,7 +316,7 @@ class Publisher:
     def detach_subscription(
         self,
         request: pubsub.DetachSubscriptionRequest,
-        call: Call,  # noqa: ARG002 - every RPC has a call
+        call: Call,
     ) -> pubsub.DetachSubscriptionResponse:
         """Take a subscription from its topic for good; its messages are dropped."""
         with self._state.lock:
@@ -326,7 +326,7 @@ class Publisher:
             subscription.backlog.clear()
         return pubsub.DetachSubscriptionResponse()
 
-    def publish(self, request: pubsub.PublishRequest, call: Call) -> pubsub.PublishResponse:  # noqa: ARG002 - every RPC has a call
+    def publish(self, request: pubsub.PublishRequest, call: Call) -> pubsub.PublishResponse:
         """Publish messages."""
         self._state.topic(request.topic)
         check_publish(request)
@@ -344,7 +344,7 @@ class Subscriber:
     def __init__(self, state: PubSub) -> None:
         self._state = state
 
-    def create_subscription(self, request: pubsub.Subscription, call: Call) -> pubsub.Subscription:  # noqa: ARG002 - every RPC has a call
+    def create_subscription(self, request: pubsub.Subscription, call: Call) -> pubsub.Subscription:
         """Make a subscription to a topic."""
         self._state.check_project(check_name(request.name, "subscriptions"))
         check_name(request.topic, "topics")
@@ -359,12 +359,12 @@ class Subscriber:
             self._state.add_subscription(config)
             return pubsub.Subscription(config)
 
-    def get_subscription(self, request: pubsub.GetSubscriptionRequest, call: Call) -> pubsub.Subscription:  # noqa: ARG002 - every RPC has a call
+    def get_subscription(self, request: pubsub.GetSubscriptionRequest, call: Call) -> pubsub.Subscription:
         """A subscription."""
         with self._state.lock:
             return self._read(self._state.subscription(request.subscription))
 
-    def update_subscription(self, request: pubsub.UpdateSubscriptionRequest, call: Call) -> pubsub.Subscription:  # noqa: ARG002 - every RPC has a call
+    def update_subscription(self, request: pubsub.UpdateSubscriptionRequest, call: Call) -> pubsub.Subscription:
         """Change the fields of a subscription that the mask names."""
         with self._state.lock:
             subscription = self._state.subscription(request.subscription.name)
@@ -378,7 +378,7 @@ class Subscriber:
     def list_subscriptions(
         self,
         request: pubsub.ListSubscriptionsRequest,
-        call: Call,  # noqa: ARG002 - every RPC has a call
+        call: Call,
     ) -> pubsub.ListSubscriptionsResponse:
         """The subscriptions by name."""
         self._state.check_project(request.project.removeprefix("projects/"))
@@ -387,13 +387,13 @@ class Subscriber:
         page, token = _page(subscriptions, request.page_size, request.page_token)
         return pubsub.ListSubscriptionsResponse(subscriptions=page, next_page_token=token)
 
-    def delete_subscription(self, request: pubsub.DeleteSubscriptionRequest, call: Call) -> Empty:  # noqa: ARG002 - every RPC has a call
+    def delete_subscription(self, request: pubsub.DeleteSubscriptionRequest, call: Call) -> Empty:
         """Delete a subscription with its messages."""
         with self._state.lock:
             self._state.remove_subscription(self._state.subscription(request.subscription))
         return Empty()
 
-    def modify_push_config(self, request: pubsub.ModifyPushConfigRequest, call: Call) -> Empty:  # noqa: ARG002 - every RPC has a call
+    def modify_push_config(self, request: pubsub.ModifyPushConfigRequest, call: Call) -> Empty:
         """Push from now on as the request says; with an empty configuration messages are to be pulled."""
         with self._state.lock:
             subscription = self._state.subscription(request.subscription)
@@ -402,7 +402,7 @@ class Subscriber:
             self._replace(subscription, completed(changed))
         return Empty()
 
-    def modify_ack_deadline(self, request: pubsub.ModifyAckDeadlineRequest, call: Call) -> Empty:  # noqa: ARG002 - every RPC has a call
+    def modify_ack_deadline(self, request: pubsub.ModifyAckDeadlineRequest, call: Call) -> Empty:
         """Give messages back (0 seconds) or keep them that many seconds more."""
         subscription = self._state.subscription(request.subscription)
         _check_ack_ids(request.ack_ids)
@@ -411,7 +411,7 @@ class Subscriber:
         _refuse_late(subscription, late)
         return Empty()
 
-    def acknowledge(self, request: pubsub.AcknowledgeRequest, call: Call) -> Empty:  # noqa: ARG002 - every RPC has a call
+    def acknowledge(self, request: pubsub.AcknowledgeRequest, call: Call) -> Empty:
         """Be done with messages."""
         subscription = self._state.subscription(request.subscription)
         _check_ack_ids(request.ack_ids)
@@ -490,12 +490,12 @@ class PubSubPolicies:
     def __init__(self, state: PubSub) -> None:
         self._state = state
 
-    def get_iam_policy(self, request: iam_policy_pb2.GetIamPolicyRequest, call: Call) -> policy_pb2.Policy:  # noqa: ARG002 - every RPC has a call
+    def get_iam_policy(self, request: iam_policy_pb2.GetIamPolicyRequest, call: Call) -> policy_pb2.Policy:
         """The policy of a topic or subscription."""
         self._check(request.resource)
         return self._state.world.policies.get(request.resource, request.options.requested_policy_version)
 
-    def set_iam_policy(self, request: iam_policy_pb2.SetIamPolicyRequest, call: Call) -> policy_pb2.Policy:  # noqa: ARG002 - every RPC has a call
+    def set_iam_policy(self, request: iam_policy_pb2.SetIamPolicyRequest, call: Call) -> policy_pb2.Policy:
         """Replace the policy of a topic or subscription."""
         self._check(request.resource)
         return self._state.world.policies.set(request.resource, request.policy, request.update_mask)
@@ -503,7 +503,7 @@ class PubSubPolicies:
     def test_iam_permissions(
         self,
         request: iam_policy_pb2.TestIamPermissionsRequest,
-        call: Call,  # noqa: ARG002 - every RPC has a call
+        call: Call,
     ) -> iam_policy_pb2.TestIamPermissionsResponse:
         """The permissions the caller has of those asked for."""
         self._check(request.resource)

@@ -39,7 +39,7 @@ class Projects:
         self._created = world.clock.now()
         world.policies.seed(self.name, _seeded_policy(settings.project_number))
 
-    def get_project(self, request: resourcemanager_v3.GetProjectRequest, call: Call) -> resourcemanager_v3.Project:  # noqa: ARG002 - every RPC has a call
+    def get_project(self, request: resourcemanager_v3.GetProjectRequest, call: Call) -> resourcemanager_v3.Project:
         """The project, by id or number."""
         self._check(request.name)
         return resourcemanager_v3.Project(
@@ -53,12 +53,12 @@ class Projects:
             etag='W/"d41d8cd98f00b204"',
         )
 
-    def get_iam_policy(self, request: iam_policy_pb2.GetIamPolicyRequest, call: Call) -> policy_pb2.Policy:  # noqa: ARG002 - every RPC has a call
+    def get_iam_policy(self, request: iam_policy_pb2.GetIamPolicyRequest, call: Call) -> policy_pb2.Policy:
         """The project's policy, without conditions unless version 3 is asked for."""
         self._check(request.resource)
         return self._world.policies.get(self.name, request.options.requested_policy_version)
 
-    def set_iam_policy(self, request: iam_policy_pb2.SetIamPolicyRequest, call: Call) -> policy_pb2.Policy:  # noqa: ARG002 - every RPC has a call
+    def set_iam_policy(self, request: iam_policy_pb2.SetIamPolicyRequest, call: Call) -> policy_pb2.Policy:
         """Replace the project's policy; what ``allUsers`` may do is not said at this level."""
         self._check(request.resource)
         for binding in request.policy.bindings:
@@ -69,7 +69,7 @@ class Projects:
     def test_iam_permissions(
         self,
         request: iam_policy_pb2.TestIamPermissionsRequest,
-        call: Call,  # noqa: ARG002 - every RPC has a call
+        call: Call,
     ) -> iam_policy_pb2.TestIamPermissionsResponse:
         """The permissions the caller has of those asked for."""
         self._check(request.resource)
