@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import google.auth
 import google.auth.exceptions
 import google.auth.transport.requests
 import requests
-from google.api_core import retry
+from google.api_core import exceptions, retry
 from google.auth import identity_pool
 from google.auth.credentials import Credentials
 
-from octue_action.google import SCOPE, Failure
+from octue_action.google import SCOPE, Failure, poll
 
 if TYPE_CHECKING:
     from octue_action.settings import GitHubContext, Settings
 
 TOKEN_SECONDS = 30.0
 """How long GitHub, STS and IAM Credentials may each take to answer."""
+
+TROUBLE_SECONDS = 30.0
+"""How long one of them is asked again while it says that it is in trouble: they answer 5xx now and then."""
 
 SHOWN_CLAIMS = (
     "sub", "repository", "repository_id", "repository_owner", "repository_owner_id", "ref", "event_name", "environment",
@@ -33,8 +34,11 @@ SHOWN_CLAIMS = (
 
 Mask = Callable[[str], None]
 
-_TOKEN = re.compile(r"ya29\.[\w.~+/-]+|eyJ[\w-]+(\.[\w-]+){0,2}|(?<=oken\": \")[^\"]+|(?<=oken\":\")[^\"]+")
-"""Google's access tokens, JSON web tokens, and whatever stands in a JSON field whose name ends in ``token``."""
+_TOKEN = re.compile(r"ya29\.[^\s\"']+|eyJ[\w-]+(\.[\w-]*)*")
+"""Google's access tokens and JSON web tokens, wherever they stand."""
+
+_GARBAGE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
+"""What google-auth raises where an answer, or a file, is not of the form that it takes for granted."""
 
 
 class AuthenticationError(Failure):
@@ -49,16 +53,67 @@ def sign_in(settings: Settings, mask: Mask) -> Credentials:
     :raises AuthenticationError: where a token is refused, with the cause and what to do.
     """
     provider = _GitHubToken(settings, mask)
-    credentials = (
-        _federated(settings, provider) if settings.workload_identity_provider else _from_file(settings.credentials_file)
+    credentials = _Masked(
+        _federated(settings, provider)
+        if settings.workload_identity_provider
+        else _from_file(settings.credentials_file),
+        mask,
     )
-    request = google.auth.transport.requests.Request()
+    # Without the causes: their texts, and so a traceback's, have the whole body of an answer.
     try:
-        _while_unavailable(lambda: credentials.refresh(request))
+        credentials.refresh(google.auth.transport.requests.Request())
     except google.auth.exceptions.GoogleAuthError as error:
-        raise _explain(error, settings, provider.claims) from error
-    mask(str(credentials.token))
+        raise _explain(error, settings, provider.claims) from None
+    except _GARBAGE as error:
+        raise _not_understood(type(error).__name__) from None
     return credentials
+
+
+class _Masked(Credentials):
+    """Credentials whose tokens the mask is told before they are used, also when they are renewed later.
+
+    :param credentials: those of google-auth.
+    :param mask: told every token.
+    """
+
+    def __init__(self, credentials: Credentials, mask: Mask) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # google-auth has no types here
+        self._credentials = credentials
+        self._mask = mask
+
+    def refresh(self, request: Callable[..., Any]) -> None:
+        """Get a new token; google-auth calls this."""
+        self._credentials.refresh(_patient(request, self._mask))
+        if not isinstance(self._credentials.token, str):
+            raise TypeError("google-auth takes any answer with a time for one with a token")
+        self.token, self.expiry = self._credentials.token, self._credentials.expiry
+
+
+def _patient(request: Callable[..., Any], mask: Mask) -> Callable[..., Any]:
+    """google-auth's way to ask, made to ask again where a server is in trouble, and to mask what is answered.
+
+    On the way to the last token there are others: GitHub's, where a file names its source, and the federated one.
+    """
+
+    def ask(*arguments: Any, **named: Any) -> Any:
+        for _ in poll(TROUBLE_SECONDS, first=0.5, growth=2.0, most=5.0):
+            answer = request(*arguments, **{"timeout": TOKEN_SECONDS, **named})
+            if answer.status < requests.codes.server_error:
+                break
+        for token in _tokens_in(answer.data):
+            mask(token)
+        return answer
+
+    return ask
+
+
+def _tokens_in(body: bytes | str) -> list[str]:
+    try:
+        fields = json.loads(body).items()
+    except _GARBAGE:
+        return []
+    names = {"access_token", "accessToken", "value"}
+    return [value for name, value in fields if name in names and isinstance(value, str)]
 
 
 def _federated(settings: Settings, provider: _GitHubToken) -> Credentials:
@@ -79,25 +134,33 @@ def _federated(settings: Settings, provider: _GitHubToken) -> Credentials:
 
 
 def _from_file(path: Path | None) -> Credentials:
+    """Credentials of a file as google-github-actions/auth writes it: of a federation, or a service account's key.
+
+    google-auth's own loader of any file would ask Google at once for the project, also where an emulator is meant.
+    """
     try:
-        credentials: Credentials = google.auth.load_credentials_from_file(str(path), scopes=[SCOPE])[0]
-    except (google.auth.exceptions.GoogleAuthError, OSError, ValueError) as error:
+        content = json.loads(Path(str(path)).read_text())
+        credentials: Credentials = _loader(content["type"])(content, scopes=[SCOPE])
+    except (google.auth.exceptions.GoogleAuthError, OSError, *_GARBAGE) as error:
         raise AuthenticationError(
-            f"The credentials file {path} cannot be used: {error}",
+            _TOKEN.sub("(token)", f"The credentials file {path} cannot be used: {type(error).__name__}: {error}"),
             "Remove GOOGLE_APPLICATION_CREDENTIALS and give this action `workload_identity_provider` instead.",
-        ) from error
+        ) from None
     return credentials
+
+
+def _loader(kind: str) -> Any:
+    if kind == "external_account":
+        return identity_pool.Credentials.from_info
+    if kind == "service_account":
+        from google.oauth2 import service_account
+
+        return service_account.Credentials.from_service_account_info
+    raise ValueError(f"its type is {kind!r}")
 
 
 def _url(emulator: str | None, host: str, path: str) -> str:
     return f"http://{emulator}/{host}{path}" if emulator else f"https://{host}{path}"
-
-
-def _while_unavailable(refresh: Callable[[], None]) -> None:
-    """Repeat what google-auth marks as worth repeating: STS and IAM Credentials answer 5xx now and then."""
-    retry.Retry(predicate=lambda error: getattr(error, "retryable", False), initial=0.5, maximum=5.0, timeout=30.0)(
-        refresh
-    )()
 
 
 class _GitHubToken(identity_pool.SubjectTokenSupplier):
@@ -119,18 +182,20 @@ class _GitHubToken(identity_pool.SubjectTokenSupplier):
         if not url or not secret:
             raise _no_id_token(self._github)
         try:
-            answer = retry.Retry(predicate=_is_server_trouble, initial=0.5, maximum=5.0, timeout=30.0)(
+            answer = retry.Retry(predicate=_is_server_trouble, initial=0.5, maximum=5.0, timeout=TROUBLE_SECONDS)(
                 lambda: self._ask(url, secret)
             )()
             token = answer.json()["value"]
-        except (requests.RequestException, ValueError, KeyError, google.api_core.exceptions.RetryError) as error:
+            if not isinstance(token, str):
+                raise TypeError(f"{type(token).__name__} is no token")
+        except (requests.RequestException, exceptions.RetryError, *_GARBAGE) as error:
             raise AuthenticationError(
                 f"GitHub did not give an identity token: {type(error).__name__}.",
                 "Run the job again; if it stays, look at https://www.githubstatus.com.",
             ) from error
         self._mask(token)
         self.claims = _claims(token)
-        return str(token)
+        return token
 
     def _ask(self, url: str, secret: str) -> requests.Response:
         answer = requests.get(
@@ -154,7 +219,7 @@ def _claims(token: str) -> Mapping[str, Any]:
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (IndexError, ValueError, binascii.Error):
+    except _GARBAGE:
         return {}
     return {name: claims[name] for name in SHOWN_CLAIMS if name in claims} if isinstance(claims, dict) else {}
 
@@ -176,10 +241,10 @@ def _is_fork(github: GitHubContext) -> bool:
         return False
     try:
         head = json.loads(github.event_path.read_text())["pull_request"]["head"]["repo"]
-    except (OSError, ValueError, KeyError, TypeError):
+        # GitHub gives null for the repository of a fork that was deleted.
+        return head is None or head["full_name"] != github.repository
+    except (OSError, *_GARBAGE):
         return False
-    # GitHub gives null for the repository of a fork that was deleted.
-    return head is None or head.get("full_name") != github.repository
 
 
 def _explain(error: Exception, settings: Settings, claims: Mapping[str, Any]) -> AuthenticationError:
@@ -200,7 +265,7 @@ def _explain(error: Exception, settings: Settings, claims: Mapping[str, Any]) ->
             "gcloud iam workload-identity-pools providers list --location=global "
             f"--workload-identity-pool=POOL --project={settings.project_id} --format='value(name)'",
         )
-    if "getAccessToken" in text or "Permission" in text or "PERMISSION_DENIED" in text:
+    if "getAccessToken" in text or "Permission" in text or "PERMISSION_DENIED" in text or "Gaia id not found" in text:
         pool = str(provider).rpartition("/providers/")[0]
         member = f"principalSet://iam.googleapis.com/{pool}/attribute.repository_id/{settings.github.repository_id}"
         return AuthenticationError(
@@ -214,10 +279,33 @@ def _explain(error: Exception, settings: Settings, claims: Mapping[str, Any]) ->
             "Check that the provider's issuer is https://token.actions.githubusercontent.com and that it maps "
             "google.subject to at most 127 bytes.",
         )
-    return AuthenticationError(f"Google Cloud did not let this run in: {text}")
+    return AuthenticationError(f"Google Cloud did not let this run in: {text}", _AGAIN)
+
+
+_AGAIN = "Run the job again; if it stays, look at https://status.cloud.google.com."
+
+
+def _not_understood(what: str) -> AuthenticationError:
+    return AuthenticationError(
+        f"Google Cloud answered with something that is neither token nor refusal: {what}.", _AGAIN
+    )
 
 
 def _said(error: Exception) -> str:
-    """What the answer said, without any token: google-auth puts the whole body of an answer into its errors."""
-    text = " ".join(str(part) for part in error.args if isinstance(part, str | bytes))
-    return _TOKEN.sub("(token)", text)
+    """What the answer said, without any token.
+
+    google-auth puts the whole body of an answer into its errors: of that, only the words of a refusal are taken.
+    """
+    first, body = (*error.args, "", "")[:2]
+    try:
+        answer = json.loads(body)
+        refusal = answer["error"]
+    except _GARBAGE:
+        text = "the answer makes no sense" if first == body else first
+    else:
+        text = refusal.get("message") if isinstance(refusal, dict) else refusal
+        if isinstance(answer.get("error_description"), str):
+            text = f"{text}: {answer['error_description']}"
+        if not isinstance(text, str):
+            text = "the refusal makes no sense"
+    return _TOKEN.sub("(token)", str(text))
