@@ -62,10 +62,10 @@ def sign_in(settings: Settings, mask: Mask) -> Credentials:
     # Without the causes: their texts, and so a traceback's, have the whole body of an answer.
     try:
         credentials.refresh(google.auth.transport.requests.Request())
-    except google.auth.exceptions.GoogleAuthError as error:
-        raise _explain(error, settings, provider.claims) from None
     except _GARBAGE as error:
         raise _not_understood(type(error).__name__) from None
+    except google.auth.exceptions.GoogleAuthError as error:
+        raise _explain(error, settings, provider.claims) from None
     return credentials
 
 
