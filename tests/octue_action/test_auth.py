@@ -7,7 +7,9 @@ import http.server
 import json
 import re
 import threading
+import time
 import traceback
+import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,7 +52,9 @@ def run_settings(run_environment: Begin) -> Settings:
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pauses between tries."""
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    clock = types.SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: None)
+    for module in ("google.api_core.retry.retry_unary", "octue_action.google"):
+        monkeypatch.setattr(f"{module}.time", clock)
 
 
 def project_read_with(credentials: Any, settings: Settings) -> str:

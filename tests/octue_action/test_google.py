@@ -1,0 +1,433 @@
+"""The door to Google Cloud: what is repeated and what is not, what an operation ends with, and where calls go."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+import types
+from collections.abc import Callable
+from typing import Any
+
+import google.oauth2.credentials
+import grpc
+import pytest
+from google.api_core import exceptions
+from google.cloud import artifactregistry_v1, run_v2
+from google.iam.v1 import iam_policy_pb2
+from google.longrunning import operations_pb2
+from google.pubsub_v1.types import pubsub
+from google.rpc import error_details_pb2
+
+from emulator.errors import ApiError
+from emulator.server import Emulator
+from emulator.world import World
+from octue_action import google as door
+from octue_action.google import Google, GoogleError, poll
+
+CLIENTS = (*("artifact_registry", "cloud_build", "eventarc", "iam", "projects", "publisher", "run", "subscriber"),)
+PROJECT = "projects/my-project"
+PARENT = f"{PROJECT}/locations/europe-west1"
+
+Fail = Callable[..., list[int]]
+
+
+class Pauses:
+    """A clock that goes by pauses only, and remembers them."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.taken: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.taken.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries follow one another at once."""
+    clock = types.SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: None)
+    monkeypatch.setattr("google.api_core.retry.retry_unary.time", clock)
+
+
+def refused(code: grpc.StatusCode, message: str = "no", reason: str = "") -> ApiError:
+    details = [error_details_pb2.ErrorInfo(reason=reason, domain="googleapis.com")] if reason else []
+    return ApiError(code, message, *details)
+
+
+@pytest.fixture
+def fail(world: World, monkeypatch: pytest.MonkeyPatch) -> Fail:
+    """Makes project policies fail with an error, a number of times, before they work again."""
+
+    def arrange(method: str, error: ApiError, times: int) -> list[int]:
+        calls: list[int] = []
+        works = getattr(world.policies, method)
+
+        def answer(*arguments: Any) -> Any:
+            calls.append(len(calls))
+            if len(calls) <= times:
+                raise error
+            return works(*arguments)
+
+        monkeypatch.setattr(world.policies, method, answer)
+        return calls
+
+    return arrange
+
+
+def read_policy(google: Google) -> Any:
+    return google.read(google.projects.get_iam_policy, iam_policy_pb2.GetIamPolicyRequest(resource=PROJECT))
+
+
+def write_policy(google: Google, **arguments: Any) -> Any:
+    """Write a policy, and leave its bindings as they are."""
+    request = iam_policy_pb2.SetIamPolicyRequest(resource=PROJECT)
+    request.update_mask.paths.append("etag")
+    return google.write(google.projects.set_iam_policy, request, **arguments)
+
+
+PASSING = [
+    refused(grpc.StatusCode.UNAVAILABLE),
+    refused(grpc.StatusCode.INTERNAL),
+    refused(grpc.StatusCode.DEADLINE_EXCEEDED),
+    refused(grpc.StatusCode.RESOURCE_EXHAUSTED, reason="RATE_LIMIT_EXCEEDED"),
+]
+LASTING = [
+    refused(grpc.StatusCode.PERMISSION_DENIED),
+    refused(grpc.StatusCode.UNAUTHENTICATED),
+    refused(grpc.StatusCode.INVALID_ARGUMENT),
+    refused(grpc.StatusCode.FAILED_PRECONDITION),
+    refused(grpc.StatusCode.ABORTED),
+    refused(grpc.StatusCode.NOT_FOUND),
+    refused(grpc.StatusCode.UNIMPLEMENTED),
+    refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "Quota exceeded for quota group 'topics'."),
+    refused(grpc.StatusCode.RESOURCE_EXHAUSTED, reason="RESOURCE_QUOTA_EXCEEDED"),
+]
+
+
+def code(error: ApiError) -> str:
+    return error.code.name
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("error", PASSING, ids=code)
+def test_a_reading_is_repeated_where_the_trouble_passes(error: ApiError, google: Google, fail: Fail) -> None:
+    calls = fail("get", error, times=3)
+    assert read_policy(google).bindings
+    assert len(calls) == 4
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("error", LASTING, ids=code)
+def test_a_reading_is_not_repeated_where_it_would_be_refused_again(error: ApiError, google: Google, fail: Fail) -> None:
+    calls = fail("get", error, times=1)
+    with pytest.raises(GoogleError) as caught:
+        read_policy(google)
+    assert caught.value.status == error.code.name
+    assert len(calls) == 1
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("error", [*PASSING, *LASTING], ids=code)
+def test_a_writing_is_never_repeated(error: ApiError, google: Google, fail: Fail) -> None:
+    """It may have been done, with only the answer lost."""
+    calls = fail("set", error, times=1)
+    with pytest.raises(GoogleError) as caught:
+        write_policy(google)
+    assert caught.value.status == error.code.name
+    assert caught.value.method == "set_iam_policy"
+    assert len(calls) == 1
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_a_writing_is_repeated_where_it_was_said_what_passes(google: Google, fail: Fail) -> None:
+    calls = fail("set", refused(grpc.StatusCode.INVALID_ARGUMENT, "Service account x does not exist."), times=2)
+    write_policy(google, wait_out=[door.SERVICE_ACCOUNT_NOT_YET_IN_POLICIES])
+    assert len(calls) == 3
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize(
+    ("quirk", "error", "holds"),
+    [
+        (
+            door.SERVICE_ACCOUNT_NOT_YET_IN_POLICIES,
+            exceptions.InvalidArgument("Service account a@b.iam.gserviceaccount.com does not exist."),
+            True,
+        ),
+        (door.SERVICE_ACCOUNT_NOT_YET_IN_POLICIES, exceptions.InvalidArgument("Invalid member: x."), False),
+        (door.SERVICE_ACCOUNT_NOT_YET_IN_POLICIES, exceptions.NotFound("The project does not exist."), False),
+        (
+            door.SERVICE_ACCOUNT_NOT_YET_USABLE,
+            exceptions.Forbidden("Permission 'iam.serviceaccounts.actAs' denied on service account a@b"),
+            True,
+        ),
+        (door.SERVICE_ACCOUNT_NOT_YET_USABLE, exceptions.Forbidden("Permission 'run.services.create' denied"), False),
+        (
+            door.EVENTARC_AGENT_NOT_READY,
+            exceptions.FailedPrecondition("Permission denied while using the Eventarc Service Agent. If you recently"),
+            True,
+        ),
+        (
+            door.EVENTARC_AGENT_NOT_READY,
+            exceptions.InvalidArgument("permission denied while using the Eventarc Service Agent"),
+            True,
+        ),
+        (door.EVENTARC_AGENT_NOT_READY, exceptions.InvalidArgument("Invalid trigger ID"), False),
+    ],
+)
+def test_each_quirk_is_that_refusal_and_no_other(quirk: door.Quirk, error: Exception, holds: bool) -> None:
+    assert quirk.holds(error) == holds
+
+
+def test_trouble_that_does_not_pass_in_time_is_the_error_that_it_was(
+    google: Google, fail: Fail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "TRANSIENT", door.Quirk(door.TRANSIENT.holds, 0.0))
+    fail("get", refused(grpc.StatusCode.UNAVAILABLE, "The service is unavailable."), times=10)
+    with pytest.raises(GoogleError, match=r"^UNAVAILABLE from get_iam_policy: .*The service is unavailable\.$"):
+        read_policy(google)
+
+
+def test_what_is_not_there_is_none_when_it_is_looked_for(google: Google) -> None:
+    request = pubsub.GetTopicRequest(topic=f"{PROJECT}/topics/nowhere")
+    assert google.find(google.publisher.get_topic, request) is None
+    with pytest.raises(GoogleError, match="NOT_FOUND from get_topic"):
+        google.read(google.publisher.get_topic, request)
+
+
+def test_another_refusal_is_an_error_when_something_is_looked_for(google: Google) -> None:
+    request = pubsub.GetTopicRequest(topic="projects/somebody-elses/topics/t")
+    with pytest.raises(GoogleError) as caught:
+        google.find(google.publisher.get_topic, request)
+    assert caught.value.status != "NOT_FOUND"
+
+
+def test_what_is_gone_already_is_none_when_it_is_removed(google: Google) -> None:
+    request = pubsub.DeleteTopicRequest(topic=f"{PROJECT}/topics/nowhere")
+    assert google.remove(google.publisher.delete_topic, request) is None
+
+
+def test_another_refusal_is_an_error_when_something_is_removed(google: Google) -> None:
+    with pytest.raises(GoogleError):
+        google.remove(google.publisher.delete_topic, pubsub.DeleteTopicRequest(topic="projects/other/topics/t"))
+
+
+def test_a_list_has_the_items_of_all_pages(google: Google) -> None:
+    names = {f"{PROJECT}/topics/page-{number}" for number in range(5)}
+    for name in names:
+        google.publisher.create_topic(name=name)
+    request = pubsub.ListTopicsRequest(project=PROJECT, page_size=2)
+    assert names <= {topic.name for topic in google.list(google.publisher.list_topics, request)}
+
+
+def test_an_error_says_its_reason(google: Google, fail: Fail) -> None:
+    fail("get", refused(grpc.StatusCode.PERMISSION_DENIED, "It is off.", reason="SERVICE_DISABLED"), times=1)
+    with pytest.raises(GoogleError) as caught:
+        read_policy(google)
+    assert caught.value.reason == "SERVICE_DISABLED"
+    assert str(caught.value) == "PERMISSION_DENIED from get_iam_policy: It is off."
+
+
+# Operations
+
+
+def operation(google: Google, repository: str) -> Any:
+    message = artifactregistry_v1.Repository(format_="DOCKER")
+    request = artifactregistry_v1.CreateRepositoryRequest(parent=PARENT, repository_id=repository, repository=message)
+    return google.write(google.artifact_registry.create_repository, request)
+
+
+def test_an_operation_that_ends_well_gives_its_response(google: Google, name: str) -> None:
+    assert google.finish(operation(google, name)).name == f"{PARENT}/repositories/{name}"
+
+
+def test_an_operation_that_ends_badly_is_an_error_with_its_message(
+    google: Google, name: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "There are too many repositories.")
+
+    monkeypatch.setattr(world.artifact_registry, "_completed", fail)
+    with pytest.raises(GoogleError, match="There are too many repositories") as caught:
+        google.finish(operation(google, name))
+    assert caught.value.status == "RESOURCE_EXHAUSTED"
+
+
+def test_an_operation_that_takes_too_long_is_an_error_that_says_how_long(
+    google: Google, name: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.operations, "_seconds", {"artifact_registry create": 5.0})
+    with pytest.raises(GoogleError, match=r"DEADLINE_EXCEEDED from operation: .* took over \d+ s"):
+        google.finish(operation(google, name), seconds=0.5)
+
+
+def test_trouble_while_an_operation_is_asked_for_is_waited_out(
+    google: Google, name: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get = world.operations.get
+    answers = iter([refused(grpc.StatusCode.UNAVAILABLE)])
+
+    def get_or_fail(name: str) -> operations_pb2.Operation:
+        for error in answers:
+            raise error
+        return get(name)
+
+    monkeypatch.setattr(world.operations, "get", get_or_fail)
+    assert google.finish(operation(google, name)).name.endswith(name)
+
+
+class RunOperation:
+    """An operation as Cloud Run's client gives it."""
+
+    def __init__(self, message: operations_pb2.Operation) -> None:
+        self.operation = message
+
+
+@pytest.fixture
+def start(world: World) -> Callable[..., RunOperation]:
+    """Starts an operation of Cloud Run that does some work."""
+
+    def begin(work: Callable[[], Any], kind: str = "cloud_run create") -> RunOperation:
+        metadata = run_v2.Service.pb(run_v2.Service())
+        name = f"{PARENT}/operations/{next(_NUMBERS)}"
+        return RunOperation(world.operations.start(name, kind, work, metadata=lambda: metadata))
+
+    return begin
+
+
+_NUMBERS = itertools.count()
+
+
+def test_an_operation_of_cloud_run_is_waited_for_on_the_servers_side(
+    google: Google, start: Callable[..., RunOperation], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.operations, "_seconds", {"cloud_run create": 0.3})
+    seen = len(world.requests)
+    answer = google.finish_run(start(lambda: run_v2.Service(name="sum")), run_v2.Service)
+    assert isinstance(answer, run_v2.Service)
+    assert answer.name == "sum"
+    methods = [request.method.rpartition("/")[2] for request in list(world.requests)[seen:]]
+    assert methods == ["WaitOperation"]
+
+
+@pytest.mark.parametrize("status", [grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.NOT_FOUND])
+def test_an_operation_of_cloud_run_that_ends_badly_is_an_error_with_its_message(
+    status: grpc.StatusCode, google: Google, start: Callable[..., RunOperation]
+) -> None:
+    def work() -> None:
+        raise refused(status, "Revision 'sum-00001-abc' is not ready and cannot serve traffic.")
+
+    with pytest.raises(GoogleError, match="Revision 'sum-00001-abc' is not ready") as caught:
+        google.finish_run(start(work), run_v2.Service)
+    assert caught.value.status == status.name
+
+
+def test_an_operation_of_cloud_run_that_takes_too_long_is_an_error(
+    google: Google, start: Callable[..., RunOperation]
+) -> None:
+    ended = threading.Event()
+    running = start(lambda: run_v2.Service() if ended.wait(5) else None)
+    with pytest.raises(GoogleError, match="DEADLINE_EXCEEDED"):
+        google.finish_run(running, run_v2.Service, seconds=0.0)
+    ended.set()
+
+
+# Polling
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
+    pauses = Pauses()
+    monkeypatch.setattr(door, "time", pauses)
+    return pauses
+
+
+def test_polling_begins_at_once_and_slows_down(pauses: Pauses) -> None:
+    times = [pauses.now for _ in poll(60.0, first=1.0, growth=2.0, most=10.0)]
+    assert pauses.taken == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0, 10.0]
+    assert times == [0.0, 1.0, 3.0, 7.0, 15.0, 25.0, 35.0, 45.0, 55.0]
+
+
+def test_polling_for_no_time_is_one_look(pauses: Pauses) -> None:
+    assert len(list(poll(0.0))) == 1
+    assert pauses.taken == []
+
+
+def test_polling_what_has_just_begun_waits_first(pauses: Pauses) -> None:
+    times = [pauses.now for _ in poll(3.0, first=1.0, growth=1.0, at_once=False)]
+    assert times == [1.0, 2.0, 3.0]
+
+
+def test_polling_never_lasts_longer_than_it_may(pauses: Pauses) -> None:
+    for _ in poll(100.0, first=0.3, growth=1.6, most=10.0):
+        pass
+    assert pauses.now <= 100.0
+    assert max(pauses.taken) == 10.0
+
+
+# Where calls go
+
+
+def test_every_client_speaks_to_the_emulator_and_to_nothing_else(
+    google: Google, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    targets: list[str] = []
+    secure_channel = grpc.secure_channel
+
+    def note(target: str, *arguments: Any, **named: Any) -> grpc.Channel:
+        targets.append(target)
+        return secure_channel(target, *arguments, **named)
+
+    monkeypatch.setattr(grpc, "secure_channel", note)
+    monkeypatch.setattr(grpc, "insecure_channel", lambda target, *_: pytest.fail(f"no token would be sent to {target}"))
+    fresh = Google(google._credentials, emulator.address)
+    for client in CLIENTS:
+        assert getattr(fresh, client) is getattr(fresh, client)
+    assert targets == [emulator.address]
+
+
+def test_without_an_emulator_each_client_has_its_own_host_over_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    targets: list[str] = []
+    secure_channel = grpc.secure_channel
+
+    def note(target: str, *_: Any, **__: Any) -> grpc.Channel:
+        targets.append(target)
+        return secure_channel("127.0.0.1:9", grpc.local_channel_credentials())
+
+    monkeypatch.setattr(grpc, "secure_channel", note)
+    credentials = google.oauth2.credentials.Credentials("ya29.token")
+    real = Google(credentials)
+    for client in CLIENTS:
+        getattr(real, client)
+    hosts = (*("artifactregistry", "cloudbuild", "eventarc", "iam", "cloudresourcemanager", "pubsub", "run", "pubsub"),)
+    assert targets == [f"{host}.googleapis.com:443" for host in hosts]
+
+
+def test_every_client_of_the_door_is_in_these_tests() -> None:
+    assert {name for name, it in vars(Google).items() if type(it).__name__ == "cached_property"} - {
+        "_emulator_channel"
+    } == set(CLIENTS)
+
+
+def test_every_request_carries_the_token_and_a_deadline(google: Google, world: World) -> None:
+    seen = len(world.requests)
+    given: dict[str, Any] = {}
+
+    def get_topic(**arguments: Any) -> None:
+        given.update(arguments)
+
+    google.read(get_topic, "a request")
+    assert given == {"request": "a request", "timeout": door.CALL_SECONDS, "retry": None}
+    google.find(google.publisher.get_topic, pubsub.GetTopicRequest(topic=f"{PROJECT}/topics/nowhere"))
+    (request,) = list(world.requests)[seen:]
+    assert request.principal == f"serviceAccount:{world.iam.deployer}"
+
+
+def test_each_policy_has_one_lock(google: Google) -> None:
+    assert google.policy_lock(PROJECT) is google.policy_lock(PROJECT)
+    assert google.policy_lock(PROJECT) is not google.policy_lock("projects/other")
