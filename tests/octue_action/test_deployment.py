@@ -1,0 +1,283 @@
+"""From settings to the resources of a deployment: no cloud, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from google.cloud import eventarc_v1
+
+from octue_action.deployment import ORDER, Deployment, Existing, desired, known, without_waiting_for_pushes
+from octue_action.plan import Action, Change, Plan
+from octue_action.resource import Resource
+from octue_action.resources.artifact_repository import ArtifactRepository
+from octue_action.resources.build_trigger import NEVER, BuildTrigger
+from octue_action.resources.cloud_run_service import CloudRunService
+from octue_action.resources.container_image import ContainerImage
+from octue_action.resources.eventarc_trigger import EventarcTrigger
+from octue_action.resources.iam_member import IamMember
+from octue_action.resources.pubsub_subscription import PubsubSubscription
+from octue_action.resources.pubsub_topic import PubsubTopic
+from octue_action.resources.service_account import ServiceAccount
+from octue_action.settings import load
+
+LOCATION = "projects/my-project/locations/europe-west1"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+ACCOUNT = "my-org-sum@my-project.iam.gserviceaccount.com"
+OTHER_ACCOUNT = "somebody@other-project.iam.gserviceaccount.com"
+OLD_ID = "11111111-2222-4333-8444-555555555555"
+GIVEN_ID = "99999999-2222-4333-8444-555555555555"
+READY_IMAGE = "europe-west1-docker.pkg.dev/other-project/images/sum:1.0"
+
+Deploy = Callable[..., Deployment]
+
+
+def trigger(
+    name: str, topic: str = f"octue.services.{OLD_ID}", service: str = "my-org-sum", region: str = "europe-west1"
+) -> eventarc_v1.Trigger:
+    """A trigger as Eventarc lists it."""
+    return eventarc_v1.Trigger(
+        name=f"{LOCATION}/triggers/{name}",
+        transport={"pubsub": {"topic": f"projects/my-project/topics/{topic}"}},
+        destination={"cloud_run": {"service": service, "region": region}},
+    )
+
+
+@pytest.fixture
+def deploy(environment: dict[str, str]) -> Deploy:
+    """What should stand with these inputs, and these triggers there already."""
+
+    def make(*triggers: eventarc_v1.Trigger, variables: dict[str, str] | None = None, **inputs: str) -> Deployment:
+        given = {f"INPUT_{name.upper()}": value for name, value in inputs.items()}
+        settings = load(environment | (variables or {}) | given)
+        (service,) = settings.services
+        return desired(settings, service, Existing({"europe-west1": triggers}))
+
+    return make
+
+
+def kinds(deployment: Deployment) -> list[type[Resource]]:
+    return [type(resource) for resource in deployment.resources]
+
+
+def of(deployment: Deployment, kind: type[Resource]) -> list[Resource]:
+    return [resource for resource in deployment.resources if isinstance(resource, kind)]
+
+
+def build_trigger(deployment: Deployment) -> BuildTrigger:
+    (found,) = of(deployment, BuildTrigger)
+    assert isinstance(found, BuildTrigger)
+    return found
+
+
+def image(deployment: Deployment) -> ContainerImage:
+    assert deployment.image is not None
+    return deployment.image
+
+
+def members(deployment: Deployment) -> dict[str, tuple[str, str]]:
+    """On what which role is granted to whom."""
+    found = [resource for resource in deployment.resources if isinstance(resource, IamMember)]
+    return {each.resource: (each.role, each.member) for each in found}
+
+
+def test_everything_of_the_guide_is_there_once_in_the_order_a_person_would_make_it(deploy: Deploy) -> None:
+    made = kinds(deploy())
+    assert set(made) == set(ORDER)
+    assert [kind for kind in made if made.count(kind) > 1] == [IamMember, IamMember]
+    assert made == sorted(made, key=ORDER.index)
+
+
+def test_nothing_depends_on_what_comes_after_it(deploy: Deploy) -> None:
+    before: set[str] = set()
+    for resource in deploy().resources:
+        assert set(resource.depends_on) <= before, resource.label
+        assert resource.part_of is None or resource.part_of in before
+        before.add(resource.address)
+
+
+def test_what_would_break_if_made_too_early_waits(deploy: Deploy) -> None:
+    deployment = deploy()
+    by_kind = {type(resource): resource for resource in deployment.resources}
+    for later, earlier in (
+        (BuildTrigger, ArtifactRepository),
+        (ContainerImage, BuildTrigger),
+        (CloudRunService, ContainerImage),
+        (CloudRunService, ServiceAccount),
+        (EventarcTrigger, CloudRunService),
+        (EventarcTrigger, PubsubTopic),
+        (PubsubSubscription, EventarcTrigger),
+    ):
+        assert by_kind[earlier].address in by_kind[later].depends_on, (later, earlier)
+    grants = {resource.address for resource in of(deployment, IamMember)}
+    assert grants <= set(deployment.trigger.depends_on), "a question could come before the service may answer it"
+
+
+def test_octues_variables_are_set_beside_ones_own(deploy: Deploy) -> None:
+    deployment = deploy(environment_variables="MY_OWN=1")
+    assert deployment.service.environment == {
+        "MY_OWN": "1",
+        "SERVICE_ID": deployment.service_id,
+        "COMPUTE_PROVIDER": "GOOGLE_CLOUD_RUN",
+        "USE_OCTUE_LOG_HANDLER": "1",
+        "OCTUE_SERVICE_NAMESPACE": "my-org",
+        "OCTUE_SERVICE_NAME": "sum",
+    }
+
+
+def test_a_service_without_a_namespace_is_told_of_none(deploy: Deploy, workspace: Path) -> None:
+    config = workspace / "octue.yaml"
+    config.write_text(config.read_text().replace("    namespace: my-org\n", ""))
+    variables = deploy().service.environment
+    assert not {"OCTUE_SERVICE_NAMESPACE", "OCTUE_SERVICE_NAME"} & variables.keys()
+
+
+def test_the_same_service_has_the_same_topic_in_every_run_and_another_service_another(deploy: Deploy) -> None:
+    first, again, preview = deploy(), deploy(), deploy(preview="pr-1")
+    assert first.topic == again.topic
+    assert first.topic.topic_id == f"octue.services.{first.service_id}"
+    assert first.service_id != preview.service_id
+    assert not first.topic.kept
+
+
+@pytest.mark.parametrize("written", [GIVEN_ID, f"octue.services.{GIVEN_ID}"])
+def test_a_given_service_id_wins_over_a_trigger_that_is_there(deploy: Deploy, written: str) -> None:
+    deployment = deploy(trigger("made-by-hand"), service_id=written)
+    assert deployment.service_id == deployment.service.environment["SERVICE_ID"] == GIVEN_ID
+    assert deployment.topic.kept
+
+
+def test_a_trigger_that_is_there_keeps_its_name_and_its_topic(deploy: Deploy) -> None:
+    deployment = deploy(trigger("made-by-hand"))
+    assert deployment.trigger.trigger_id == "made-by-hand"
+    assert deployment.trigger.topic == f"projects/my-project/topics/octue.services.{OLD_ID}"
+    assert deployment.service_id == OLD_ID
+    assert deployment.topic.kept
+
+
+def test_of_two_triggers_our_own_counts(deploy: Deploy) -> None:
+    ours = trigger("my-org-sum", topic=f"octue.services.{GIVEN_ID}")
+    assert deploy(trigger("made-by-hand"), ours).service_id == GIVEN_ID
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        trigger("x", service="another"),
+        trigger("x", region="us-central1"),
+        trigger("x", topic="not-octues"),
+    ],
+    ids=["of another service", "of another region", "on another topic"],
+)
+def test_a_trigger_that_does_not_ask_the_service_is_none_of_its(deploy: Deploy, other: eventarc_v1.Trigger) -> None:
+    assert deploy(other) == deploy()
+
+
+def test_what_has_been_listed_is_not_read_again(deploy: Deploy) -> None:
+    listed = trigger("my-org-sum")
+    found = deploy(listed)
+    there = known(found, Existing({"europe-west1": [listed]}))[found.trigger.address]
+    absent = known(found, Existing({"europe-west1": []}))
+    assert isinstance(there, EventarcTrigger)
+    assert there.topic == f"projects/my-project/topics/octue.services.{OLD_ID}"
+    assert absent == {found.trigger.address: None}
+
+
+def test_a_given_image_is_run_as_it_is_and_nothing_is_built(deploy: Deploy) -> None:
+    deployment = deploy(image=READY_IMAGE)
+    assert deployment.image is None
+    assert deployment.service.image == READY_IMAGE
+    assert not {ArtifactRepository, BuildTrigger, ContainerImage} & set(kinds(deployment))
+
+
+def test_the_image_is_that_of_the_commit(deploy: Deploy) -> None:
+    deployment = deploy()
+    assert deployment.service.image == f"europe-west1-docker.pkg.dev/my-project/my-org-sum/my-org-sum:{COMMIT}"
+    assert f"{build_trigger(deployment).image}:{image(deployment).commit}" == deployment.service.image
+    assert image(deployment).trigger == build_trigger(deployment).resource_name
+    assert image(deployment).build_tag in build_trigger(deployment).tags
+
+
+@pytest.mark.parametrize(
+    ("inputs", "pattern"),
+    [
+        ({}, "^main$"),
+        ({"branch_pattern": "^release/"}, "^release/"),
+        ({"build_trigger": "manual"}, NEVER),
+        ({"build_trigger": "none"}, NEVER),
+    ],
+)
+def test_the_build_trigger_waits_for_pushes_only_where_it_is_told_to(
+    deploy: Deploy, inputs: dict[str, str], pattern: str
+) -> None:
+    assert build_trigger(deploy(**inputs)).branch_pattern == pattern
+
+
+@pytest.mark.parametrize(
+    ("event", "ref", "inputs", "pushed"),
+    [
+        ("push", "refs/heads/main", {}, True),
+        ("push", "refs/heads/maintenance", {}, False),
+        ("push", "refs/tags/main", {}, False),
+        ("workflow_dispatch", "refs/heads/main", {}, False),
+        ("push", "refs/heads/main", {"build_trigger": "manual"}, False),
+        ("push", "refs/heads/release/1", {"branch_pattern": "^release/"}, True),
+    ],
+)
+def test_the_build_of_a_push_is_expected_only_where_there_is_one(
+    deploy: Deploy, event: str, ref: str, inputs: dict[str, str], pushed: bool
+) -> None:
+    deployment = deploy(variables={"GITHUB_EVENT_NAME": event, "GITHUB_REF": ref}, **inputs)
+    assert image(deployment).pushed is pushed
+
+
+def test_a_build_trigger_that_this_run_makes_has_not_heard_of_the_push(deploy: Deploy) -> None:
+    deployment = deploy(variables={"GITHUB_EVENT_NAME": "push"})
+    for action, waits in ((Action.CREATE, False), (Action.UPDATE, True), (Action.NO_OP, True)):
+        changes = (Change(build_trigger(deployment), action), Change(image(deployment), Action.CREATE))
+        plan = without_waiting_for_pushes(Plan(changes))
+        assert plan.changes == (changes[0], replace(changes[1], resource=replace(image(deployment), pushed=waits)))
+
+
+def test_the_account_is_made_and_is_the_triggers_too(deploy: Deploy) -> None:
+    deployment = deploy()
+    (account,) = of(deployment, ServiceAccount)
+    assert account.name == deployment.account == ACCOUNT
+    assert deployment.service.service_account == deployment.trigger.service_account == ACCOUNT
+
+
+def test_a_given_account_is_used_and_not_made(deploy: Deploy) -> None:
+    deployment = deploy(runtime_service_account=OTHER_ACCOUNT)
+    assert of(deployment, ServiceAccount) == []
+    assert deployment.service.service_account == deployment.trigger.service_account == OTHER_ACCOUNT
+    assert {member for _, member in members(deployment).values()} == {f"serviceAccount:{OTHER_ACCOUNT}"}
+
+
+def test_only_the_octue_role_is_granted_on_the_project_and_the_invoker_on_the_service(deploy: Deploy) -> None:
+    member = f"serviceAccount:{ACCOUNT}"
+    assert members(deploy()) == {
+        "projects/my-project": ("projects/my-project/roles/octue_service_user", member),
+        f"{LOCATION}/services/my-org-sum": ("roles/run.invoker", member),
+    }
+    assert members(deploy(octue_role="roles/pubsub.editor"))["projects/my-project"] == ("roles/pubsub.editor", member)
+
+
+@pytest.mark.parametrize(("ingress", "may_be_public"), [("internal", False), ("all", True)])
+def test_everyone_may_call_only_where_requests_may_come_from_anywhere(
+    deploy: Deploy, ingress: str, may_be_public: bool
+) -> None:
+    deployment = deploy(ingress=ingress)
+    (invoker,) = [it for it in of(deployment, IamMember) if isinstance(it, IamMember) and "/services/" in it.resource]
+    assert invoker.may_be_public is may_be_public
+    assert deployment.service.ingress == ingress
+
+
+def test_the_actions_labels_stand_beside_ones_own(deploy: Deploy) -> None:
+    assert deploy(labels="team=wind").service.labels == {
+        "team": "wind",
+        "managed-by": "octue-action",
+        "octue-service": "my-org-sum",
+        "github-repository-id": "1296269",
+    }
