@@ -35,6 +35,7 @@ class Run:
     :param stdout: what it wrote, as it is.
     :param stderr: the same.
     :param outputs: as the next step of the job gets them.
+    :param output_file: the file that it wrote them to.
     :param summary: Markdown.
     :param requests: what it asked GitHub and Google for.
     :param world: everything there is in the cloud afterwards, as the emulator shows it.
@@ -44,6 +45,7 @@ class Run:
     stdout: str
     stderr: str
     outputs: Mapping[str, str]
+    output_file: str
     summary: str
     requests: tuple[Request, ...]
     world: Mapping[str, Any]
@@ -67,7 +69,7 @@ class Run:
     def readable(self) -> str:
         """All that somebody can read of it: everything but the commands that hide a text."""
         log = "\n".join(line for line in self.stdout.splitlines() if not line.startswith("::add-mask::"))
-        return "\n".join([log, self.stderr, self.summary, *self.outputs.values()])
+        return "\n".join([log, self.stderr, self.summary, self.output_file])
 
 
 class Job:
@@ -75,6 +77,8 @@ class Job:
 
     :param emulator: the cloud.
     :param workspace: the repository as it is checked out.
+
+    ``files`` is where GitHub's runner keeps the files of a step, ``runs`` are those so far.
     """
 
     def __init__(self, emulator: Emulator, workspace: Path) -> None:
@@ -82,6 +86,7 @@ class Job:
         self.workspace = workspace
         self.files = workspace.parent / f"{workspace.name}-files"
         self.files.mkdir()
+        self.runs: list[Run] = []
 
     @property
     def world(self) -> World:
@@ -158,15 +163,18 @@ class Job:
 
     def _read(self, code: int, stdout: str, stderr: str, before: int) -> Run:
         log = github_runner.read_log(stdout)
-        return Run(
+        run = Run(
             code=code,
             stdout=stdout,
             stderr=stderr,
             outputs=github_runner.read_outputs((self.files / "output").read_bytes(), log),
+            output_file=(self.files / "output").read_text(),
             summary=github_runner.read_summary((self.files / "summary").read_bytes()) or "",
             requests=tuple(request for request in list(self.world.requests)[before:] if self._is_the_actions(request)),
             world=self.look(),
         )
+        self.runs.append(run)
+        return run
 
     def _is_the_actions(self, request: Request) -> bool:
         """Whether the action made a request, and not a build, or a service that uses Pub/Sub without a token."""
