@@ -109,7 +109,6 @@ def test_all_problems_are_told_together_where_they_stand_before_any_request(job:
     assert "Perhaps you meant `memory`" in run.errors[2]
     assert all("Expected: " in error for error in (run.errors[0], run.errors[1], run.errors[3]))
     assert "The inputs cannot be used" in run.summary
-    assert "Nothing was changed" in run.summary
     assert "octue.yaml, line 6" in run.summary
     assert run.outputs == {}
 
@@ -227,7 +226,7 @@ def test_a_run_that_may_not_sign_in_is_told_why_and_what_to_do(
     assert remedy in error.partition("What to do:")[2]
     assert run.writes == []
     assert job.look() == before
-    assert "Nothing was changed" in run.summary
+    assert "Nothing was deployed" in run.summary
 
 
 def test_without_a_permission_nobody_is_asked(job: Job) -> None:
@@ -341,12 +340,12 @@ def a_deployment_of_another_repository(job: Job) -> None:
 
 
 FOREIGN = {
-    a_service: ["Cloud Run service `my-org-sum`"],
-    a_topic: ["Pub/Sub topic `octue.services."],
-    a_trigger: ["Cloud Run service `my-org-sum`", "Eventarc trigger `my-org-sum`"],
+    a_service: ["Cloud Run service my-org-sum"],
+    a_topic: ["Pub/Sub topic octue.services."],
+    a_trigger: ["Cloud Run service my-org-sum", "Eventarc trigger my-org-sum"],
     a_deployment_of_another_repository: [
-        *("Service account `my-org-sum@", "Image repository `my-org-sum`", "Build trigger `my-org-sum`"),
-        *("Pub/Sub topic `octue.services.", "Cloud Run service `my-org-sum`", "Eventarc trigger `my-org-sum`"),
+        *("Service account my-org-sum@", "Image repository my-org-sum", "Build trigger my-org-sum"),
+        *("Pub/Sub topic octue.services.", "Cloud Run service my-org-sum", "Eventarc trigger my-org-sum"),
     ],
 }
 
@@ -361,10 +360,10 @@ def test_what_is_not_ours_is_named_and_left_alone(job: Job, make: Callable[[Job]
     assert job.look() == before
     assert len(run.errors) == len(named)
     for error, name in zip(run.errors, named, strict=True):
-        assert f"The {name}" in error
-        assert "adopt: true" in error
-    assert "Something is in the way" in run.summary
-    assert [name in json.loads(run.outputs["plan"])["refusals"][0] for name in named[:1]] == [True]
+        assert f"The {name}" in error.replace("`", "")
+        assert "adopt: true" in error.partition("What to do:")[2]
+        assert name in run.summary.replace("`", "").replace("@\u200c", "@")
+    assert len(json.loads(run.outputs["plan"])["refusals"]) == len(named)
 
 
 def test_a_service_made_by_hand_after_the_guide_is_taken_over_with_its_topic(job: Job, world: World) -> None:
