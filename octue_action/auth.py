@@ -97,9 +97,14 @@ def _patient(request: Callable[..., Any], mask: Mask) -> Callable[..., Any]:
 
     def ask(*arguments: Any, **named: Any) -> Any:
         for _ in poll(TROUBLE_SECONDS, first=0.5, growth=2.0, most=5.0):
-            answer = request(*arguments, **{"timeout": TOKEN_SECONDS, **named})
-            if answer.status < requests.codes.server_error:
+            try:
+                answer, lost = request(*arguments, **{"timeout": TOKEN_SECONDS, **named}), None
+            except google.auth.exceptions.TransportError as error:
+                answer, lost = None, error
+            if answer is not None and answer.status < requests.codes.server_error:
                 break
+        if lost is not None:
+            raise lost
         for token in _tokens_in(answer.data):
             mask(token)
         return answer
@@ -129,6 +134,8 @@ def _federated(settings: Settings, provider: _GitHubToken) -> Credentials:
             "iamcredentials.googleapis.com",
             f"/v1/projects/-/serviceAccounts/{account}:generateAccessToken",
         ),
+        # Less than the hour that is allowed: a clock that is not quite right would make it more.
+        service_account_impersonation_options={"token_lifetime_seconds": 3300},
         scopes=[SCOPE],
     )
 

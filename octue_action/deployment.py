@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from octue_action import names
+from octue_action.graph import walk
 from octue_action.plan import Action, Plan
 from octue_action.resource import Resource
 from octue_action.resources.artifact_repository import ArtifactRepository
@@ -22,7 +23,7 @@ from octue_action.resources.pubsub_topic import PubsubTopic
 from octue_action.resources.service_account import ServiceAccount
 
 if TYPE_CHECKING:
-    from google.cloud import eventarc_v1
+    from google.cloud import eventarc_v1, run_v2
 
     from octue_action.google import Google
     from octue_action.settings import ServiceSettings, Settings
@@ -74,26 +75,41 @@ ORDER: tuple[type[Resource], ...] = (
 
 
 class Existing:
-    """What is there of the triggers in the regions of a deployment, read once: it decides about topics and names.
+    """What is there of the services and of the triggers around them, read once: it decides about topics and names.
 
     :param triggers: the Eventarc triggers of each region.
+    :param services: the Cloud Run services by full resource name; None for one that is not there.
     """
 
-    def __init__(self, triggers: Mapping[str, Iterable[eventarc_v1.Trigger]]) -> None:
+    def __init__(
+        self,
+        triggers: Mapping[str, Iterable[eventarc_v1.Trigger]],
+        services: Mapping[str, run_v2.Service | None],
+    ) -> None:
         self._triggers = {region: list(listed) for region, listed in triggers.items()}
+        self._services = services
 
     @classmethod
     def read(cls, google: Google, settings: Settings) -> Existing:
-        """Ask Eventarc for the triggers of every region that a service is in."""
-        from google.cloud import eventarc_v1
+        """Ask for the triggers of every region that a service is in, and for the services, all together."""
+        from google.cloud import eventarc_v1, run_v2
 
-        parents = {s.region: f"projects/{settings.project_id}/locations/{s.region}" for s in settings.services}
+        regions = {f"projects/{settings.project_id}/locations/{s.region}": s.region for s in settings.services}
+        services = [_resource_name(settings.project_id, service) for service in settings.services]
+
+        def ask(name: str) -> Any:
+            if name in regions:
+                return google.list(google.eventarc.list_triggers, eventarc_v1.ListTriggersRequest(parent=name))
+            return google.find(google.run.get_service, run_v2.GetServiceRequest(name=name))
+
+        answers = walk({name: set() for name in [*regions, *services]}, ask)
         return cls(
-            {
-                region: google.list(google.eventarc.list_triggers, eventarc_v1.ListTriggersRequest(parent=parent))
-                for region, parent in parents.items()
-            }
+            {region: answers[parent] for parent, region in regions.items()}, {name: answers[name] for name in services}
         )
+
+    def service(self, resource_name: str) -> run_v2.Service | None:
+        """The Cloud Run service of that full name."""
+        return self._services.get(resource_name)
 
     def trigger_of(self, service: ServiceSettings) -> eventarc_v1.Trigger | None:
         """The trigger that carries questions to a service: our own, or one made by hand after Octue's guide."""
@@ -104,6 +120,28 @@ class Existing:
     def trigger_named(self, trigger: EventarcTrigger) -> eventarc_v1.Trigger | None:
         """The trigger of that very name, whatever it does."""
         return next((t for t in self._triggers.get(trigger.location, ()) if t.name == trigger.resource_name), None)
+
+    def topic_id(self, project_id: str, service: ServiceSettings) -> str:
+        """The topic on which a service is asked, as its trigger says, or the service itself; empty where neither does.
+
+        A trigger can be deleted in the console, and the service's askers still know its topic.
+        """
+        trigger = self.trigger_of(service)
+        if trigger is not None:
+            return _topic_id(trigger)
+        found = self._services.get(_resource_name(project_id, service))
+        variables = found.template.containers[0].env if found is not None and found.template.containers else ()
+        said = next((variable.value for variable in variables if variable.name == SERVICE_ID), "")
+        service_id = said.removeprefix(names.TOPIC_PREFIX)
+        return names.topic_id(service_id) if _UUID.fullmatch(service_id) else ""
+
+
+SERVICE_ID = "SERVICE_ID"
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def _resource_name(project_id: str, service: ServiceSettings) -> str:
+    return f"projects/{project_id}/locations/{service.region}/services/{service.service}"
 
 
 def _asks(trigger: eventarc_v1.Trigger, service: ServiceSettings) -> bool:
@@ -128,7 +166,7 @@ def desired(settings: Settings, service: ServiceSettings, existing: Existing) ->
     trigger = existing.trigger_of(service)
     derived = names.topic_id(names.service_id(settings.project_id, service.region, service.service))
     given = names.topic_id(service.service_id) if service.service_id else ""
-    topic_id = given or (_topic_id(trigger) if trigger is not None else derived)
+    topic_id = given or existing.topic_id(settings.project_id, service) or derived
     topic = PubsubTopic(
         project_id=settings.project_id, topic_id=topic_id, labels=labels, kept=bool(given) or topic_id != derived
     )
@@ -170,18 +208,25 @@ def desired(settings: Settings, service: ServiceSettings, existing: Existing) ->
 def known(deployment: Deployment, existing: Existing) -> dict[str, Resource | None]:
     """What has been read of a deployment's resources already, by address; None for what is not there."""
     trigger = existing.trigger_named(deployment.trigger)
-    return {deployment.trigger.address: deployment.trigger.canonical(trigger) if trigger is not None else None}
+    service = existing.service(deployment.service.resource_name)
+    read: dict[str, Resource | None] = {
+        deployment.trigger.address: deployment.trigger.canonical(trigger) if trigger is not None else None
+    }
+    # A service that is changing at the moment is read again, and waited for.
+    if service is None or not service.reconciling:
+        read[deployment.service.address] = deployment.service.canonical(service) if service is not None else None
+    return read
 
 
-def without_waiting_for_pushes(plan: Plan) -> Plan:
-    """The plan in which no image waits for the build of a push, where its trigger is only made by this run."""
+def without_looking_for_builds(plan: Plan) -> Plan:
+    """The plan in which no image looks for a build that is there already, where its trigger is only made by this run."""
 
     def settled(resource: Resource) -> Resource:
         if not isinstance(resource, ContainerImage):
             return resource
         trigger = plan.by_address.get(f"{BuildTrigger.kind}.{resource.trigger.rpartition('/')[2]}")
         is_new = trigger is not None and trigger.action is Action.CREATE
-        return replace(resource, pushed=False) if is_new else resource
+        return replace(resource, trigger_stands=False) if is_new else resource
 
     return replace(plan, changes=tuple(replace(c, resource=settled(c.resource)) for c in plan.changes))
 
@@ -222,7 +267,6 @@ def _build(settings: Settings, service: ServiceSettings, labels: Mapping[str, st
         branch_pattern=service.branch_pattern if service.build_trigger == "push" else NEVER,
         image=tagged.rpartition(":")[0],
         dockerfile=service.dockerfile,
-        context=service.source_path,
         cloud_run_service=service.service,
         build_service_account=service.build_service_account,
         build_secrets=service.build_secrets,
@@ -245,13 +289,21 @@ def _build(settings: Settings, service: ServiceSettings, labels: Mapping[str, st
 
 def _starts_trigger(settings: Settings, service: ServiceSettings) -> bool:
     """Whether the event that started this workflow is a push that starts the build trigger, too."""
-    branch = settings.github.ref.removeprefix("refs/heads/")
+    kind, _, branch = settings.github.ref.removeprefix("refs/").partition("/")
     return (
         service.build_trigger == "push"
         and settings.github.event_name == "push"
-        and settings.github.ref.startswith("refs/heads/")
-        and re.search(service.branch_pattern, branch) is not None
+        and kind == "heads"
+        and _matches(service.branch_pattern, branch)
     )
+
+
+def _matches(branch_pattern: str, branch: str) -> bool:
+    """Whether a branch's pushes are built; a pattern that only Cloud Build's RE2 understands is taken to match."""
+    try:
+        return re.search(branch_pattern, branch) is not None
+    except re.error:
+        return True
 
 
 def _cloud_run_service(
@@ -280,6 +332,7 @@ def _cloud_run_service(
         max_instances=service.max_instances,
         execution_environment=service.execution_environment,
         labels={**service.labels, **labels},
+        account_may_be_new=service.runtime_service_account is None,
         depends_on=_addresses(needed),
     )
 
@@ -287,7 +340,7 @@ def _cloud_run_service(
 def _octue_variables(service: ServiceSettings, topic: PubsubTopic) -> dict[str, str]:
     """The variables that Octue's SDK reads; without ``SERVICE_ID``, which the guide forgets, every question is lost."""
     variables = {
-        "SERVICE_ID": topic.topic_id.removeprefix(names.TOPIC_PREFIX),
+        SERVICE_ID: topic.topic_id.removeprefix(names.TOPIC_PREFIX),
         "COMPUTE_PROVIDER": "GOOGLE_CLOUD_RUN",
         "USE_OCTUE_LOG_HANDLER": "1",
     }

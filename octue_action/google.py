@@ -6,6 +6,7 @@ No other module builds a client, a channel or a retry. Client libraries are impo
 from __future__ import annotations
 
 import functools
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from google.cloud.iam_admin_v1 import IAMClient
     from google.cloud.resourcemanager_v3 import ProjectsClient
     from google.cloud.run_v2 import ServicesClient
+    from google.iam.v1.policy_pb2 import Policy
     from google.longrunning.operations_pb2 import Operation
     from google.pubsub_v1 import PublisherClient, SubscriberClient
 
@@ -84,10 +86,12 @@ class GoogleError(Failure):
 class Quirk:
     """A refusal that is known to pass by itself.
 
+    :param told: what is waited for, as a sentence for the log; empty where it is not worth one.
     :param holds: whether an error is this one.
     :param seconds: how long it is waited for.
     """
 
+    told: str
     holds: Callable[[Exception], bool]
     seconds: float
 
@@ -103,21 +107,27 @@ def _is_transient(error: Exception) -> bool:
     return isinstance(error, exceptions.ServiceUnavailable | exceptions.InternalServerError | exceptions.GatewayTimeout)
 
 
-def _says(kind: type[Exception], *texts: str) -> Callable[[Exception], bool]:
-    return lambda error: isinstance(error, kind) and any(text in str(error).lower() for text in texts)
+def _says(kind: type[Exception], *patterns: str) -> Callable[[Exception], bool]:
+    return lambda error: isinstance(error, kind) and any(re.search(p, str(error).lower()) for p in patterns)
 
 
-TRANSIENT = Quirk(_is_transient, 60.0)
+TRANSIENT = Quirk("", _is_transient, 60.0)
 """For reads, which can be repeated without harm."""
 
-SERVICE_ACCOUNT_NOT_YET_IN_POLICIES = Quirk(_says(exceptions.InvalidArgument, "does not exist"), 5 * 60.0)
+SERVICE_ACCOUNT_NOT_YET_IN_POLICIES = Quirk(
+    "Waiting until policies accept the new service account.",
+    _says(exceptions.InvalidArgument, "does not exist"),
+    5 * 60.0,
+)
 """A policy names an account that was made a moment ago.
 
 Source: hashicorp/terraform-provider-google, IamServiceAccountNotFound.
 """
 
 SERVICE_ACCOUNT_NOT_YET_USABLE = Quirk(
-    _says(exceptions.Forbidden, "iam.serviceaccounts.actas", "does not have permission to get access tokens"), 5 * 60.0
+    "Waiting until Cloud Run sees the new service account.",
+    _says(exceptions.Forbidden, "iam.serviceaccounts.actas", "does not have permission to get access tokens"),
+    5 * 60.0,
 )
 """Cloud Run does not see an account, or the right to act as it, that was made a moment ago: wait only after making one.
 
@@ -125,7 +135,13 @@ Sources: google/keyword_factory#22, GoogleCloudPlatform/terraform-google-cloud-r
 """
 
 EVENTARC_AGENT_NOT_READY = Quirk(
-    _says(exceptions.BadRequest, "permission denied while using the eventarc service agent", "does not exist"), 7 * 60.0
+    "Waiting until Eventarc is ready in this project; the first time it takes some minutes.",
+    _says(
+        exceptions.BadRequest,
+        "permission denied while using the eventarc service agent",
+        r"service account .* does not exist",
+    ),
+    7 * 60.0,
 )
 """The first trigger of a project, and a trigger for an account made a moment ago.
 
@@ -152,6 +168,8 @@ class Google:
         self._emulator = emulator
         self._lock = threading.RLock()
         self._policy_locks: dict[str, threading.Lock] = {}
+        self.policies: dict[str, Policy] = {}
+        """The IAM policies as they were last seen, by resource; read and written under ``policy_lock``."""
 
     @functools.cached_property
     def run(self) -> ServicesClient:
@@ -227,7 +245,7 @@ class Google:
         :raises GoogleError: where it is refused.
         """
         call = functools.partial(method, request=request, timeout=CALL_SECONDS, retry=None)
-        return _repeated(lambda: [*call()], (TRANSIENT,), getattr(method, "__name__", "list"))
+        return self._repeated(lambda: [*call()], (TRANSIENT,), getattr(method, "__name__", "list"))
 
     def find(self, method: Callable[..., Answer], request: Any) -> Answer | None:
         """Call a method that reads one thing; None where there is no such thing.
@@ -268,8 +286,8 @@ class Google:
         :raises GoogleError: where it ends badly or takes longer than ``seconds``.
         """
         for _ in poll(seconds, at_once=False):
-            if _repeated(operation.done, (TRANSIENT,), operation.operation.name):
-                return _repeated(operation.result, (), operation.operation.name)
+            if self._repeated(operation.done, (TRANSIENT,), operation.operation.name):
+                return self._repeated(operation.result, (), operation.operation.name)
         raise GoogleError("operation", "DEADLINE_EXCEEDED", f"{operation.operation.name} took over {seconds:.0f} s.")
 
     def finish_run(self, operation: Any, response_type: type[Answer], *, seconds: float = OPERATION_SECONDS) -> Answer:
@@ -279,9 +297,11 @@ class Google:
         :param response_type: proto-plus class of the response.
         :raises GoogleError: where it ends badly or takes longer than ``seconds``.
         """
-        end = time.monotonic() + seconds
         state = operation.operation
-        while not state.done and time.monotonic() < end:
+        # The server may answer before the time is over, so between two questions there is a pause all the same.
+        for _ in poll(seconds):
+            if state.done:
+                break
             state = self._wait_on_server(state.name)
         if not state.done:
             raise GoogleError("operation", "DEADLINE_EXCEEDED", f"{state.name} took over {seconds:.0f} s.")
@@ -303,7 +323,29 @@ class Google:
 
     def _call(self, method: Callable[..., Answer], request: Any, quirks: Sequence[Quirk]) -> Answer:
         call = functools.partial(method, request=request, timeout=CALL_SECONDS, retry=None)
-        return _repeated(call, quirks, getattr(method, "__name__", "call"))
+        return self._repeated(call, quirks, getattr(method, "__name__", "call"))
+
+    def _repeated(self, call: Callable[[], Answer], quirks: Sequence[Quirk], name: str) -> Answer:
+        for quirk in quirks:
+            call = retry.Retry(
+                predicate=quirk.holds, initial=0.5, maximum=15.0, timeout=quirk.seconds, on_error=self._telling(quirk)
+            )(call)
+        try:
+            return call()
+        except exceptions.RetryError as error:
+            raise _google_error(name, error.cause or error) from error
+        except exceptions.GoogleAPICallError as error:
+            raise _google_error(name, error) from error
+
+    def _telling(self, quirk: Quirk) -> Callable[[Exception], None]:
+        """Tells once, and not for every try, what is waited for."""
+        sentences = iter([quirk.told] if quirk.told else [])
+
+        def tell(_: Exception) -> None:
+            for sentence in sentences:
+                self.progress(sentence)
+
+        return tell
 
     def _client(self, client_class: Callable[..., Client], host: str) -> Client:
         transport = client_class.get_transport_class("grpc")  # type: ignore[attr-defined]  # each client class has it
@@ -360,17 +402,6 @@ def poll(
         time.sleep(pause)
         yield
         pause = min(pause * growth, most)
-
-
-def _repeated(call: Callable[[], Answer], quirks: Sequence[Quirk], name: str) -> Answer:
-    for quirk in quirks:
-        call = retry.Retry(predicate=quirk.holds, initial=0.5, maximum=15.0, timeout=quirk.seconds)(call)
-    try:
-        return call()
-    except exceptions.RetryError as error:
-        raise _google_error(name, error.cause or error) from error
-    except exceptions.GoogleAPICallError as error:
-        raise _google_error(name, error) from error
 
 
 def _google_error(method: str, error: Exception) -> GoogleError:

@@ -72,7 +72,7 @@ def _refuse_unavailable(settings: Settings) -> None:
 def _run(settings: Settings, runner: Runner, start: float) -> int:
     from octue_action.apply import apply
     from octue_action.auth import sign_in
-    from octue_action.deployment import Existing, desired, known, without_waiting_for_pushes
+    from octue_action.deployment import Existing, desired, known, without_looking_for_builds
     from octue_action.google import Google
     from octue_action.plan import make_plan
 
@@ -94,15 +94,13 @@ def _run(settings: Settings, runner: Runner, start: float) -> int:
             runner.info(line)
     if plan.refusals:
         runner.set_outputs({"plan": json.dumps(plan.as_json()), "changed": "false"})
-        return _report_failures(
-            "Something is in the way", [Failure(refusal, _remedy(refusal)) for refusal in plan.refusals], runner
-        )
+        return _report_refusals(plan, deployments, runner)
     if settings.mode == "plan":
         runner.set_outputs(_outputs(deployments, plan, ()))
         runner.write_summary(report.plan_summary(plan, deployments))
         return SUCCESS
     with runner.group("Apply") if plan.has_changes else contextlib.nullcontext():
-        outcomes = apply(without_waiting_for_pushes(plan), google, lambda outcome: _log(outcome, runner))
+        outcomes = apply(without_looking_for_builds(plan), google, lambda outcome: _log(outcome, runner))
     runner.set_outputs(_outputs(deployments, plan, outcomes))
     runner.write_summary(report.deployment_summary(deployments, outcomes, time.monotonic() - start))
     return _end(deployments, outcomes, runner)
@@ -113,8 +111,11 @@ def _log(outcome: Outcome, runner: Runner) -> None:
         runner.info(report.outcome_line(outcome))
 
 
-def _remedy(refusal: str) -> str:
-    return "" if "\n" in refusal else "To take it over as it is, keeping its topic, add to the step:\nadopt: true"
+def _report_refusals(plan: Plan, deployments: Sequence[Deployment], runner: Runner) -> int:
+    for refusal in plan.refusals:
+        _annotate(refusal, "Something is in the way", runner)
+    runner.write_summary(report.refused_summary(plan, deployments))
+    return FAILURE
 
 
 def _end(deployments: Sequence[Deployment], outcomes: Sequence[Outcome], runner: Runner) -> int:

@@ -12,7 +12,7 @@ from octue_action.graph import walk
 from octue_action.resource import FieldChange, Resource, diff
 
 if TYPE_CHECKING:
-    from octue_action.google import Google
+    from octue_action.google import Failure, Google
 
 
 class Action(enum.StrEnum):
@@ -59,7 +59,7 @@ class Plan:
     """
 
     changes: tuple[Change, ...]
-    refusals: tuple[str, ...] = ()
+    refusals: tuple[Failure, ...] = ()
 
     @property
     def has_changes(self) -> bool:
@@ -76,7 +76,7 @@ class Plan:
         return {
             "has_changes": self.has_changes,
             "changes": [change.as_json() for change in self.changes],
-            "refusals": list(self.refusals),
+            "refusals": [refusal.message for refusal in self.refusals],
         }
 
 
@@ -125,4 +125,9 @@ def compare(desired: Resource, actual: Resource | None) -> Change:
 def _field_as_json(field: FieldChange) -> dict[str, Any]:
     if field.sensitive:
         return {"name": field.name, "sensitive": True}
-    return {"name": field.name, "before": field.before, "after": field.after}
+    return {"name": field.name, "before": _plain(field.before), "after": _plain(field.after)}
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: an amount of CPU is a decimal number, which JSON does not know."""
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)

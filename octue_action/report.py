@@ -69,15 +69,21 @@ def outcome_line(outcome: Outcome) -> str:
 
 def plan_summary(plan: Plan, deployments: Sequence[Deployment]) -> str:
     """The summary of a plan, in Markdown."""
-    names = ", ".join(deployment.service.service for deployment in deployments)
-    rows = [
-        _row(_SIGNS[change.action], change.resource, f"{_WILL[change.action]}{_details(change.fields)}")
-        for change in plan.changes
-    ]
     return _page(
-        f"<h2>🔎 {_text(names)}: the plan</h2>",
+        f"<h2>🔎 {_services(deployments)}: the plan</h2>",
         f"{_text(plan_sentence(plan))} Nothing was changed.",
-        _table(("", "Resource", "Name", "Plan"), rows),
+        _plan_table(plan),
+    )
+
+
+def refused_summary(plan: Plan, deployments: Sequence[Deployment]) -> str:
+    """The summary of a plan that must not be applied, in Markdown: why, and what it would have done."""
+    return _page(
+        f"<h2>❌ {_services(deployments)}: something is in the way</h2>",
+        "Nothing was changed.",
+        *_all_explained(plan.refusals),
+        f"What would be done: {_text(plan_sentence(plan))}",
+        _plan_table(plan),
     )
 
 
@@ -89,7 +95,7 @@ def deployment_summary(deployments: Sequence[Deployment], outcomes: Sequence[Out
     :param seconds: how long the run took in all.
     """
     failed = [outcome for outcome in outcomes if outcome.status is Status.FAILED]
-    names = _text(", ".join(deployment.service.service for deployment in deployments))
+    names = _services(deployments)
     if failed:
         head = f"<h2>❌ {names}: the deployment failed</h2>"
     elif any(outcome.status is Status.APPLIED for outcome in outcomes):
@@ -108,9 +114,20 @@ def deployment_summary(deployments: Sequence[Deployment], outcomes: Sequence[Out
 
 
 def failure_summary(title: str, failures: Iterable[Failure]) -> str:
-    """The summary of a run that ended before anything was planned or changed, in Markdown."""
-    blocks = [_explained(failure.message, failure.remedy) for failure in failures]
-    return _page(f"<h2>❌ {_text(title)}</h2>", "Nothing was changed.", *blocks)
+    """The summary of a run that ended before its plan was carried out, in Markdown."""
+    return _page(f"<h2>❌ {_text(title)}</h2>", *_all_explained(failures))
+
+
+def _services(deployments: Sequence[Deployment]) -> str:
+    return _text(", ".join(deployment.service.service for deployment in deployments))
+
+
+def _plan_table(plan: Plan) -> str:
+    rows = [
+        _row(_SIGNS[change.action], change.resource, f"{_WILL[change.action]}{_details(change.fields)}")
+        for change in plan.changes
+    ]
+    return _table(("", "Resource", "Name", "Plan"), rows)
 
 
 def _how_to_ask(deployment: Deployment, outcomes: Sequence[Outcome]) -> str:
@@ -157,6 +174,16 @@ def _failure_block(outcome: Outcome) -> str:
     if failure is None:
         return ""
     return _explained(f"{outcome.change.resource.label}: {failure.message}", failure.remedy)
+
+
+def _all_explained(failures: Iterable[Failure]) -> list[str]:
+    """Each failure, and a remedy that several share only behind the last of them."""
+    listed = list(failures)
+    remedies = [failure.remedy for failure in listed]
+    return [
+        _explained(failure.message, "" if failure.remedy in remedies[position + 1 :] else failure.remedy)
+        for position, failure in enumerate(listed)
+    ]
 
 
 def _explained(message: str, remedy: str) -> str:

@@ -10,9 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from octue_action.google import Failure
+
 if TYPE_CHECKING:
     from octue_action.google import Google
 
+
+ADOPT = (
+    "Bring octue.yaml to what stands there first: memory, variables and secrets that it does not say are lost. "
+    "Delete a build trigger that the console made for it. Then add to the step:\nadopt: true"
+)
 
 OWNERSHIP_LABELS = ("managed-by", "octue-service", "github-repository-id")
 
@@ -113,11 +120,11 @@ class Resource(ABC):
     def delete(self, google: Google) -> None:
         """Remove it; one that is gone already is no error."""
 
-    def refusals(self, actual: Self, *, adopt: bool) -> tuple[str, ...]:
+    def refusals(self, actual: Self, *, adopt: bool) -> tuple[Failure, ...]:
         """Why the resource, as it is, must not be touched: by default because it is not ours and ``adopt`` is off."""
         if actual.ours or adopt:
             return ()
-        return (f"The {self.title} `{self.name}` exists already, and this workflow did not make it.",)
+        return (Failure(f"The {self.label} exists already, and this workflow did not make it.", ADOPT),)
 
 
 def diff(desired: Resource, actual: Resource) -> tuple[FieldChange, ...]:

@@ -192,7 +192,14 @@ class ServiceReader:
     def _build_trigger(self) -> BuildTrigger:
         """What starts a build; nothing does where an image is given."""
         trigger: BuildTrigger = self._take("build_trigger", values.one_of(values.BUILD_TRIGGERS), "push")
-        return "none" if "image" in self._inputs else trigger
+        if "image" in self._inputs:
+            return "none"
+        given = self.written("build_trigger")
+        if trigger == "none" and given:
+            self._findings.add(
+                given.problem(f"{given.subject} is 'none', and no image is given.", "input `image`, too")
+            )
+        return trigger
 
     def _dockerfile(self, *, is_built: bool) -> str:
         """The Dockerfile's path; it has to be there only when something is built."""

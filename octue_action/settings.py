@@ -192,15 +192,18 @@ def _refuse_shared(given: Mapping[str, Given], chosen: Sequence[ServiceConfigura
 
 def _collisions(services: Sequence[ServiceSettings], readers: Sequence[ServiceReader]) -> Iterator[Problem]:
     """Services that would be one in Google Cloud."""
-    first: dict[tuple[str, str], Given] = {}
+    first: dict[str, Given] = {}
     for service, reader in zip(services, readers, strict=True):
         given = reader.written("service_name")
         if not given or not service.service:
             continue
-        earlier = first.setdefault((service.region, service.service), given)
+        earlier = first.setdefault(service.service, given)
         if earlier is not given:
             message = f"Two services would be called {shown(service.service)}: this one and {earlier.place}."
-            yield given.problem(message, "a name or a namespace of its own for each")
+            yield given.problem(
+                message,
+                "a name or a namespace of its own for each; for a service in two regions, two files and two steps",
+            )
 
 
 def _project_id(readers: Sequence[ServiceReader], findings: Findings) -> str:

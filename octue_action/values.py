@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -226,7 +227,9 @@ def branch_pattern(text: str) -> str:
     if re.search(r"\(\?(=|!|<=|<!|>)|\\[1-9]", text):
         raise Rejected("Cloud Build knows no look-ahead, look-behind or back-reference", expected)
     try:
-        re.compile(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of what Python's patterns may mean one day, RE2's do not
+            re.compile(text)
     except (re.error, RecursionError, OverflowError) as error:
         if not str(error).startswith("bad escape"):
             raise Rejected("it is not a regular expression", expected) from None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
+from octue_action.google import Failure
 from octue_action.resource import Mark, Resource, is_ours
 
 if TYPE_CHECKING:
@@ -14,11 +15,15 @@ if TYPE_CHECKING:
     from octue_action.google import Google
 
 
+DOCKER = "DOCKER"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ArtifactRepository(Resource):
     """A repository for container images.
 
     :param repository_id: its id within project and location.
+    :param format: of an actual one: what it holds; it cannot be changed, and replacing it would lose what it holds.
     """
 
     kind: ClassVar[str] = "artifact_repository"
@@ -27,7 +32,7 @@ class ArtifactRepository(Resource):
     project_id: Annotated[str, Mark.IDENTITY]
     location: Annotated[str, Mark.IDENTITY]
     repository_id: Annotated[str, Mark.IDENTITY]
-    format: Annotated[str, Mark.IMMUTABLE] = "DOCKER"
+    format: Annotated[str, Mark.OUTPUT] = DOCKER
     labels: Annotated[Mapping[str, str], Mark.ADDITIVE]
 
     @property
@@ -53,7 +58,7 @@ class ArtifactRepository(Resource):
         from google.cloud import artifactregistry_v1
 
         repository = artifactregistry_v1.Repository(
-            format_=self.format, labels=dict(self.labels), description="Images of an Octue service"
+            format_=DOCKER, labels=dict(self.labels), description="Images of an Octue service"
         )
         request = artifactregistry_v1.CreateRepositoryRequest(
             parent=f"projects/{self.project_id}/locations/{self.location}",
@@ -81,6 +86,12 @@ class ArtifactRepository(Resource):
         )
         if operation is not None:
             google.finish(operation)
+
+    def refusals(self, actual: Self, *, adopt: bool) -> tuple[Failure, ...]:
+        if actual.format != DOCKER:
+            message = f"The repository `{self.name}` of Artifact Registry is not for images, but for {actual.format}."
+            return (Failure(message, "Give the service another name, or the repository."),)
+        return super().refusals(actual, adopt=adopt)
 
     @property
     def _resource_name(self) -> str:

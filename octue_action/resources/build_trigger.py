@@ -18,6 +18,9 @@ UPDATES_SERVICE = "_UPDATE_SERVICE"
 DOCKER = "gcr.io/cloud-builders/docker"
 GCLOUD = "gcr.io/google.com/cloudsdktool/cloud-sdk:slim"
 
+CONTEXT = "."
+"""What the Dockerfile's COPY refers to: the whole repository, as for Octue's own deployer; octue.yaml is in it."""
+
 CURRENT = "as this commit wants them"
 
 NEVER = "^$"
@@ -34,11 +37,11 @@ class BuildTrigger(Resource):
     :param branch_pattern: RE2 pattern of the branches whose pushes start it.
     :param image: reference of the image without its tag; the tag is the commit.
     :param dockerfile: path in the repository.
-    :param context: folder in the repository that the Dockerfile's COPY refers to.
     :param cloud_run_service: the service that a push updates, in the trigger's location.
     :param build_service_account: e-mail of the account Cloud Build runs as; None leaves it as it is.
     :param build_secrets: names of secrets in Secret Manager, given to the Dockerfile as build arguments.
     :param tags: say whose it is, since triggers have no labels.
+    :param other_tags: of an actual trigger: those that others have put there.
     :param steps: whether the build steps are what the parameters above make them.
     """
 
@@ -50,9 +53,9 @@ class BuildTrigger(Resource):
     trigger_name: Annotated[str, Mark.IDENTITY]
     image: Annotated[str, Mark.IDENTITY]
     dockerfile: Annotated[str, Mark.IDENTITY]
-    context: Annotated[str, Mark.IDENTITY]
     build_secrets: Annotated[tuple[str, ...], Mark.IDENTITY] = ()
-    tags: Annotated[tuple[str, ...], Mark.IDENTITY]
+    tags: tuple[str, ...]
+    other_tags: Annotated[tuple[str, ...], Mark.OUTPUT] = ()
     cloud_run_service: Annotated[str, Mark.IDENTITY]
     repository: str
     branch_pattern: str
@@ -85,11 +88,22 @@ class BuildTrigger(Resource):
 
     def update(self, google: Google, actual: Self) -> Self:
         from google.cloud.devtools import cloudbuild_v1
+        from google.protobuf import field_mask_pb2
 
         trigger = self._message()
+        trigger.tags.extend(actual.other_tags)
         trigger.resource_name = self.resource_name
-        # Only the resource name: with a project id the request would go to the global location.
-        request = cloudbuild_v1.UpdateBuildTriggerRequest(trigger=trigger, trigger_id=self.trigger_name)
+        sources = ["github", "repository_event_config"]  # the one that is not set is cleared
+        account = ["service_account"] if self.build_service_account else []
+        # Only the resource name: with a project id the request would go to the global location. And a mask: without one
+        # all that somebody else has set, an approval or a filter of files, would be cleared.
+        request = cloudbuild_v1.UpdateBuildTriggerRequest(
+            trigger=trigger,
+            trigger_id=self.trigger_name,
+            update_mask=field_mask_pb2.FieldMask(
+                paths=["description", "tags", "build", "substitutions", "disabled", *sources, *account]
+            ),
+        )
         return self._canonical(google.write(google.cloud_build.update_build_trigger, request))
 
     def delete(self, google: Google) -> None:
@@ -119,7 +133,9 @@ class BuildTrigger(Resource):
             build_service_account=trigger.service_account.rpartition("/")[2] or None,
             disabled=trigger.disabled,
             steps=CURRENT if _essence(trigger.build) == _essence(self._build()) else "other",
-            ours=set(self.tags) <= set(trigger.tags),
+            tags=self.tags if (ours := set(self.tags) <= set(trigger.tags)) else tuple(trigger.tags),
+            other_tags=tuple(tag for tag in trigger.tags if tag not in self.tags),
+            ours=ours,
         )
 
     def _message(self) -> cloudbuild_v1.BuildTrigger:
@@ -153,7 +169,7 @@ class BuildTrigger(Resource):
                 cloudbuild_v1.BuildStep(
                     id="build",
                     name=DOCKER,
-                    args=["build", "--tag", tagged, "--file", self.dockerfile, *arguments, self.context],
+                    args=["build", "--tag", tagged, "--file", self.dockerfile, *arguments, CONTEXT],
                     secret_env=list(self.build_secrets),
                 ),
                 cloudbuild_v1.BuildStep(id="push", name=DOCKER, args=["push", tagged]),
@@ -181,10 +197,12 @@ class BuildTrigger(Resource):
         return (
             f'if [ "${{{UPDATES_SERVICE}}}" != "true" ]; then\n'
             '  echo "The deployment that runs this build updates the service."\n'
-            f"elif gcloud run services describe {where} --quiet > /dev/null; then\n"
+            f"elif found=$$(gcloud run services describe {where} --quiet 2>&1); then\n"
             f"  gcloud run services update {where} --image={tagged} --quiet\n"
-            "else\n"
+            'elif [[ "$$found" == *"Cannot find service"* ]]; then\n'
             '  echo "There is no such service yet: the first deployment makes it."\n'
+            "else\n"
+            '  echo "$$found" >&2; exit 1\n'
             "fi\n"
         )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from octue_action.google import SERVICE_ACCOUNT_NOT_YET_USABLE, poll
+from octue_action.google import SERVICE_ACCOUNT_NOT_YET_USABLE, Quirk, poll
 from octue_action.resource import Mark, Resource, is_ours
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class CloudRunService(Resource):
     :param traffic: which revision serves; ``latest revision``, or what it is pinned to.
     :param needs_token: whether callers must prove who they are.
     :param ready: whether the newest revision is ready and serves.
+    :param account_may_be_new: whether this deployment makes the account that it runs as.
     :param url: of an actual service: its own URL, also where revisions have tags.
     :param revision: of an actual service: name of the newest ready revision.
     :param message: of an actual service: as Cloud Run gave it, with what is not ours.
@@ -77,6 +78,7 @@ class CloudRunService(Resource):
     traffic: str = LATEST
     ready: bool = True
     labels: Annotated[Mapping[str, str], Mark.ADDITIVE]
+    account_may_be_new: Annotated[bool, Mark.IDENTITY] = False
     url: Annotated[str, Mark.OUTPUT] = ""
     revision: Annotated[str, Mark.OUTPUT] = ""
     message: Annotated[Any, Mark.OUTPUT] = field(default=None, compare=False, repr=False)
@@ -106,7 +108,7 @@ class CloudRunService(Resource):
             message = google.find(google.run.get_service, request)
             if message is None or not message.reconciling:
                 break
-        return self._canonical(message) if message is not None else None
+        return self.canonical(message) if message is not None else None
 
     def create(self, google: Google) -> Self:
         from google.cloud import run_v2
@@ -116,8 +118,8 @@ class CloudRunService(Resource):
             service_id=self.service,
             service=self._write_into(run_v2.Service()),
         )
-        operation = google.write(google.run.create_service, request, wait_out=[SERVICE_ACCOUNT_NOT_YET_USABLE])
-        return self._canonical(google.finish_run(operation, run_v2.Service))
+        operation = google.write(google.run.create_service, request, wait_out=self._quirks)
+        return self.canonical(google.finish_run(operation, run_v2.Service))
 
     def update(self, google: Google, actual: Self) -> Self:
         from google.cloud import run_v2
@@ -129,9 +131,9 @@ class CloudRunService(Resource):
         operation = google.write(
             google.run.update_service,
             run_v2.UpdateServiceRequest(service=service),
-            wait_out=[SERVICE_ACCOUNT_NOT_YET_USABLE],
+            wait_out=self._quirks,
         )
-        return self._canonical(google.finish_run(operation, run_v2.Service))
+        return self.canonical(google.finish_run(operation, run_v2.Service))
 
     def delete(self, google: Google) -> None:
         from google.cloud import run_v2
@@ -140,7 +142,13 @@ class CloudRunService(Resource):
         if operation is not None:
             google.finish_run(operation, run_v2.Service)
 
-    def _canonical(self, service: run_v2.Service) -> Self:
+    @property
+    def _quirks(self) -> list[Quirk]:
+        """What passes by itself: for an account of this deployment, which may be new; one that was given is not."""
+        return [SERVICE_ACCOUNT_NOT_YET_USABLE] if self.account_may_be_new else []
+
+    def canonical(self, service: run_v2.Service) -> Self:
+        """The service as Cloud Run gives it, in the form of this one."""
         template, container = service.template, next(iter(service.template.containers), None)
         variables = list(container.env) if container else []
         limits = dict(container.resources.limits) if container else {}

@@ -34,6 +34,7 @@ class ContainerImage(Resource):
     :param commit: full SHA, the tag.
     :param trigger: resource name of the build trigger that makes it.
     :param build_tag: tag of the builds that this trigger makes.
+    :param trigger_stands: whether the trigger was there before this run, and so may have built already.
     :param pushed: whether the push that started this workflow also starts the trigger.
     :param digest: of an actual image: ``sha256:...``.
     :param build_log_url: of an image that was built in this run: where its log is.
@@ -49,6 +50,7 @@ class ContainerImage(Resource):
     commit: Annotated[str, Mark.IDENTITY]
     trigger: Annotated[str, Mark.IDENTITY]
     build_tag: Annotated[str, Mark.IDENTITY]
+    trigger_stands: Annotated[bool, Mark.IDENTITY] = True
     pushed: Annotated[bool, Mark.IDENTITY] = False
     digest: Annotated[str, Mark.OUTPUT] = ""
     build_log_url: Annotated[str, Mark.OUTPUT] = ""
@@ -76,7 +78,7 @@ class ContainerImage(Resource):
 
     def create(self, google: Google) -> Self:
         # The build of the commit may have ended since the image was looked for, or its image been deleted.
-        for find in (self._build_of_commit, self._run_trigger):
+        for find in (self._build_of_commit, self._run_trigger) if self.trigger_stands else (self._run_trigger,):
             build = find(google)
             if build is None:
                 continue
@@ -132,11 +134,15 @@ class ContainerImage(Resource):
         request = cloudbuild_v1.GetBuildRequest(
             name=f"projects/{self.project_id}/locations/{self.location}/builds/{build.id}"
         )
-        for _ in poll(BUILD_SECONDS, at_once=False):
+        for _ in poll(BUILD_SECONDS, first=1.0, at_once=False):
             build = google.read(google.cloud_build.get_build, request)
             if build.status == cloudbuild_v1.Build.Status.SUCCESS:
                 return build
             if not _is_under_way(build):
+                if self.read(google) is not None:
+                    # The build's last step updates the service, which this run does itself.
+                    google.progress(f"The build pushed the image, and then ended with {build.status.name}.")
+                    return build
                 raise _build_failure(build)
         raise Failure(f"The build takes longer than {BUILD_SECONDS / 60:.0f} minutes. Its log: {build.log_url}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from octue_action.google import SERVICE_ACCOUNT_NOT_YET_IN_POLICIES
+from octue_action.google import SERVICE_ACCOUNT_NOT_YET_IN_POLICIES, Failure
 from octue_action.resource import Mark, Resource
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class IamMember(Resource):
     :param role: ``roles/run.invoker`` or ``projects/P/roles/R``.
     :param member: ``serviceAccount:E``.
     :param granted: whether the member has the role.
-    :param public: of an actual one: whether everyone on the internet has a role on the thing.
+    :param public: of an actual one: the grants to everyone on the internet, as ``--member=M --role=R``.
     :param may_be_public: whether that is wanted.
     """
 
@@ -38,7 +38,7 @@ class IamMember(Resource):
     role: Annotated[str, Mark.IDENTITY]
     member: Annotated[str, Mark.IDENTITY]
     granted: bool = True
-    public: Annotated[bool, Mark.OUTPUT] = False
+    public: Annotated[tuple[str, ...], Mark.OUTPUT] = ()
     may_be_public: Annotated[bool, Mark.IDENTITY] = False
 
     @property
@@ -55,7 +55,9 @@ class IamMember(Resource):
         return f"https://console.cloud.google.com/run/detail/{location}/{service}/security?project={project}"
 
     def read(self, google: Google) -> Self | None:
-        return self._canonical(self._read_policy(google))
+        with google.policy_lock(self.resource):
+            policy = google.policies[self.resource] = self._read_policy(google)
+        return self._canonical(policy)
 
     def create(self, google: Google) -> Self:
         return self._grant(google)
@@ -69,33 +71,35 @@ class IamMember(Resource):
             if remove_member(policy, self.role, self.member):
                 self._write_policy(google, policy)
 
-    def refusals(self, actual: Self, *, adopt: bool) -> tuple[str, ...]:
+    def refusals(self, actual: Self, *, adopt: bool) -> tuple[Failure, ...]:
         if not actual.public or self.may_be_public:
             return ()
         _, project, _, location, _, service = self.resource.split("/")
-        command = (
-            f"gcloud run services remove-iam-policy-binding {service} --region={location} --project={project} "
-            f"--member=allUsers --role={self.role}"
+        commands = "\n".join(
+            f"gcloud run services remove-iam-policy-binding {service} --region={location} --project={project} {grant}"
+            for grant in actual.public
         )
         message = (
-            f"Everyone on the internet may call the service `{service}`. If that is wanted, set `ingress: all`; "
-            f"else take it back:\n{command}"
+            f"Everyone on the internet may call the service `{service}`, and the step does not say `ingress: all`."
         )
-        return (message,)
+        return (Failure(message, commands),)
 
     def _grant(self, google: Google) -> Self:
         with google.policy_lock(self.resource):
-            policy = self._read_policy(google)
+            policy = google.policies.pop(self.resource, None)
+            # Written upon what was read for the plan; where that is old by now, Google refuses it with a conflict.
+            if policy is None or self._canonical(policy).granted:
+                policy = self._read_policy(google)
             if add_member(policy, self.role, self.member):
                 policy = self._write_policy(google, policy)
+            google.policies[self.resource] = policy
         return self._canonical(policy)
 
     def _canonical(self, policy: Policy) -> Self:
         return replace(
             self,
             granted=any(self.member in binding.members for binding in _unconditional(policy, self.role)),
-            public="/services/" in self.resource
-            and any(EVERYONE.intersection(binding.members) for binding in policy.bindings),
+            public=_public_grants(policy) if "/services/" in self.resource else (),
         )
 
     def _read_policy(self, google: Google) -> Policy:
@@ -145,6 +149,14 @@ def remove_member(policy: Policy, role: str, member: str) -> bool:
         if not binding.members:
             policy.bindings.remove(binding)
     return bool(held)
+
+
+def _public_grants(policy: Policy) -> tuple[str, ...]:
+    return tuple(
+        f"--member={member} --role={binding.role}"
+        for binding in policy.bindings
+        for member in sorted(EVERYONE.intersection(binding.members))
+    )
 
 
 def _unconditional(policy: Policy, role: str) -> list[Any]:

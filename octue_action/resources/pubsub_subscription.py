@@ -60,10 +60,11 @@ class PubsubSubscription(Resource):
     def create(self, google: Google) -> Self:
         actual = self.read(google)
         if actual is None:
+            _, project, _, location, _, trigger = self.trigger.split("/")
             raise Failure(
-                f"The Eventarc trigger {self.name} has lost its subscription, so no question reaches the service.",
-                f"gcloud eventarc triggers delete {self.name} --location={self.trigger.split('/')[3]} "
-                f"--project={self.trigger.split('/')[1]}\n# and run the job again: it makes a new trigger",
+                f"The Eventarc trigger {trigger} has lost its subscription, so no question reaches the service.",
+                f"gcloud eventarc triggers delete {trigger} --location={location} --project={project}\n"
+                "# and run the job again: it makes a new trigger on the same topic",
             )
         return self.update(google, actual)
 

@@ -100,10 +100,19 @@ class ServiceAccount(Resource):
         owner = dict(word.split("=", 1) for word in account.description.split() if "=" in word)
         return replace(self, display_name=account.display_name, owner=owner, ours=is_ours(owner, self.owner))
 
+    def _read_new(self, google: Google) -> Self | None:
+        """The account, or None where it does not show yet; a new one also reads as forbidden for a while."""
+        try:
+            return self.read(google)
+        except GoogleError as error:
+            if error.status != "PERMISSION_DENIED":
+                raise
+            return None
+
     def _wait_until_visible(self, google: Google) -> Self:
         in_a_row = 0
         for _ in poll(VISIBLE_SECONDS, first=0.1, growth=1.5, most=5.0):
-            account = self.read(google)
+            account = self._read_new(google)
             in_a_row = in_a_row + 1 if account is not None else 0
             if account is not None and in_a_row == CONSECUTIVE_READS:
                 return account

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from google.cloud import eventarc_v1
 
-from octue_action.deployment import ORDER, Deployment, Existing, desired, known, without_waiting_for_pushes
+from octue_action.deployment import ORDER, Deployment, Existing, desired, known, without_looking_for_builds
 from octue_action.plan import Action, Change, Plan
 from octue_action.resource import Resource
 from octue_action.resources.artifact_repository import ArtifactRepository
@@ -53,7 +53,7 @@ def deploy(environment: dict[str, str]) -> Deploy:
         given = {f"INPUT_{name.upper()}": value for name, value in inputs.items()}
         settings = load(environment | (variables or {}) | given)
         (service,) = settings.services
-        return desired(settings, service, Existing({"europe-west1": triggers}))
+        return desired(settings, service, Existing({"europe-west1": triggers}, {}))
 
     return make
 
@@ -178,8 +178,8 @@ def test_a_trigger_that_does_not_ask_the_service_is_none_of_its(deploy: Deploy, 
 def test_what_has_been_listed_is_not_read_again(deploy: Deploy) -> None:
     listed = trigger("my-org-sum")
     found = deploy(listed)
-    there = known(found, Existing({"europe-west1": [listed]}))[found.trigger.address]
-    absent = known(found, Existing({"europe-west1": []}))
+    there = known(found, Existing({"europe-west1": [listed]}, {}))[found.trigger.address]
+    absent = known(found, Existing({"europe-west1": []}, {}))
     assert isinstance(there, EventarcTrigger)
     assert there.topic == f"projects/my-project/topics/octue.services.{OLD_ID}"
     assert absent[found.trigger.address] is None
@@ -234,10 +234,13 @@ def test_the_build_of_a_push_is_expected_only_where_there_is_one(
 
 def test_a_build_trigger_that_this_run_makes_has_not_heard_of_the_push(deploy: Deploy) -> None:
     deployment = deploy(variables={"GITHUB_EVENT_NAME": "push"})
-    for action, waits in ((Action.CREATE, False), (Action.UPDATE, True), (Action.NO_OP, True)):
+    for action, stands in ((Action.CREATE, False), (Action.UPDATE, True), (Action.NO_OP, True)):
         changes = (Change(build_trigger(deployment), action), Change(image(deployment), Action.CREATE))
-        plan = without_waiting_for_pushes(Plan(changes))
-        assert plan.changes == (changes[0], replace(changes[1], resource=replace(image(deployment), pushed=waits)))
+        plan = without_looking_for_builds(Plan(changes))
+        assert plan.changes == (
+            changes[0],
+            replace(changes[1], resource=replace(image(deployment), trigger_stands=stands)),
+        )
 
 
 def test_the_account_is_made_and_is_the_triggers_too(deploy: Deploy) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 import types
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import google.oauth2.credentials
@@ -187,7 +188,7 @@ def test_each_quirk_is_that_refusal_and_no_other(quirk: door.Quirk, error: Excep
 def test_trouble_that_does_not_pass_in_time_is_the_error_that_it_was(
     google: Google, fail: Fail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "TRANSIENT", door.Quirk(door.TRANSIENT.holds, 0.0))
+    monkeypatch.setattr(door, "TRANSIENT", replace(door.TRANSIENT, seconds=0.0))
     fail("get", refused(grpc.StatusCode.UNAVAILABLE, "The service is unavailable."), times=10)
     with pytest.raises(GoogleError, match=r"^UNAVAILABLE from get_iam_policy: .*The service is unavailable\.$"):
         read_policy(google)

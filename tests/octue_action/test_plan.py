@@ -75,7 +75,9 @@ def test_what_is_not_ours_is_refused_by_name(cloud: Cloud) -> None:
 
     plan = make_plan([Thing(thing_id="a")], cloud.door, adopt=False)
 
-    assert plan.refusals == ("The Thing `a` exists already, and this workflow did not make it.",)
+    (refusal,) = plan.refusals
+    assert refusal.message == "The Thing a exists already, and this workflow did not make it."
+    assert "adopt: true" in refusal.remedy
     assert make_plan([Thing(thing_id="a")], cloud.door, adopt=True).refusals == ()
 
 

@@ -74,7 +74,7 @@ def test_the_log_of_a_deployment() -> None:
 @pytest.fixture
 def deployment(environment: dict[str, str]) -> Deployment:
     settings = load(environment)
-    return desired(settings, settings.services[0], Existing({}))
+    return desired(settings, settings.services[0], Existing({}, {}))
 
 
 def outcomes_of(deployment: Deployment, action: Action, status: Status) -> list[Outcome]:

@@ -2,26 +2,84 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from emulator.images import Image
-from emulator.world import World
+from emulator.server import Emulator
+from emulator.world import World, WorldSettings
+from octue_action import google as door
 from octue_action.google import Google
+from octue_action.resources import cloud_run_service, container_image, service_account
 from octue_action.resources.artifact_repository import ArtifactRepository
 from octue_action.resources.cloud_run_service import CloudRunService
 from octue_action.resources.pubsub_topic import PubsubTopic
 from octue_action.resources.service_account import ServiceAccount
-from tests.octue_action.resources.kinds import ACCOUNTS, IMAGES, LABELS, LOCATION, PROJECT, TOPICS
+from tests.octue_action.resources.commits import commit, git
+from tests.octue_action.resources.kinds import (
+    ACCOUNTS,
+    IMAGES,
+    LABELS,
+    LOCATION,
+    OTHER_REPOSITORY,
+    PROJECT,
+    REPOSITORY,
+    TOPICS,
+)
 
+DOCKERFILE = 'FROM python:3.11-slim\nCOPY server.py /\nCMD ["python", "-S", "-E", "/server.py"]\n'
 SERVER = """
 import os, socket
 listener = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
 while True:
     listener.accept()[0].close()
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick() -> Iterator[None]:
+    """What takes no time here is asked for again at once."""
+
+    def poll(seconds: float, **pauses: Any) -> Iterator[None]:
+        return door.poll(seconds, **{**pauses, "first": 0.02})
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (cloud_run_service, container_image, service_account):
+            patch.setattr(module, "poll", poll)
+        patch.setattr(door, "poll", functools.partial(door.poll, first=0.02))
+        yield
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built layers, which the modules share."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The git repository that is built from."""
+    folder = tmp_path_factory.mktemp("repository")
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    commit(folder, {"Dockerfile": DOCKERFILE, "server.py": SERVER})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory, checkout: Path, cache: Path) -> Iterator[Emulator]:
+    """A local cloud that knows the repository, under two names."""
+    repositories = {REPOSITORY: checkout, OTHER_REPOSITORY: checkout}
+    settings = WorldSettings(
+        state=tmp_path_factory.mktemp("state"), cache=cache, idle_seconds=1, repositories=repositories
+    )
+    with Emulator(settings) as emulator:
+        yield emulator
 
 
 @pytest.fixture(scope="module")

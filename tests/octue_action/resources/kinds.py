@@ -5,12 +5,13 @@ The examples stand on the ``ground`` of conftest.py: images, accounts, topics an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 from google.cloud import artifactregistry_v1, eventarc_v1, iam_admin_v1, run_v2
+from google.cloud.devtools import cloudbuild_v1
 from google.iam.v1 import iam_policy_pb2, policy_pb2
 from google.protobuf import duration_pb2
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -21,6 +22,7 @@ from google.type import expr_pb2
 from octue_action.google import Google
 from octue_action.resource import Resource
 from octue_action.resources.artifact_repository import ArtifactRepository
+from octue_action.resources.build_trigger import BuildTrigger
 from octue_action.resources.cloud_run_service import CloudRunService
 from octue_action.resources.eventarc_trigger import EventarcTrigger
 from octue_action.resources.iam_member import IamMember
@@ -32,10 +34,13 @@ PROJECT = "my-project"
 LOCATION = "europe-west1"
 PARENT = f"projects/{PROJECT}/locations/{LOCATION}"
 LABELS = {"managed-by": "octue-action", "octue-service": "sum", "github-repository-id": "1296269"}
+TAGS = tuple(f"{key}-{value}" for key, value in LABELS.items())
 OTHERS_LABELS = {**LABELS, "github-repository-id": "583231"}
 IMAGES = tuple(f"{LOCATION}-docker.pkg.dev/{PROJECT}/images/sum:{tag}" for tag in "12")
 ACCOUNTS = tuple(f"sum-{number}@{PROJECT}.iam.gserviceaccount.com" for number in ("one", "two"))
 TOPICS = tuple(f"projects/{PROJECT}/topics/octue.services.{number}" for number in ("one", "two"))
+REPOSITORY = "my-org/my-repository"
+OTHER_REPOSITORY = "my-org/other"
 STANDING = f"{PARENT}/services/standing"
 
 VOLATILE = {
@@ -100,11 +105,6 @@ def _repository_labels(labels: Mapping[str, str]) -> Act:
         google.artifact_registry.update_repository(repository=message, update_mask=FieldMask(paths=["labels"]))
 
     return change
-
-
-def _repository_of_python_packages(google: Google, repository: ArtifactRepository) -> None:
-    repository.delete(google)
-    replace(repository, format="PYTHON").create(google)
 
 
 def _account(name: str) -> ServiceAccount:
@@ -311,6 +311,60 @@ SERVICE_DRIFTS: Mapping[str, Act] = {
 }
 
 
+def _build_trigger(name: str) -> BuildTrigger:
+    return BuildTrigger(
+        project_id=PROJECT,
+        location=LOCATION,
+        trigger_name=name,
+        repository=REPOSITORY,
+        branch_pattern="^main$",
+        image=f"{LOCATION}-docker.pkg.dev/{PROJECT}/images/{name}",
+        dockerfile="Dockerfile",
+        cloud_run_service=name,
+        build_service_account=ACCOUNTS[0],
+        tags=TAGS,
+    )
+
+
+def edit_build_trigger(mask: Sequence[str], **fields: Any) -> Act:
+    """Somebody edits a build trigger.
+
+    :param mask: the fields that are changed.
+    """
+
+    def change(google: Google, resource: BuildTrigger) -> None:
+        trigger = cloudbuild_v1.BuildTrigger({"resource_name": resource.resource_name, **fields})
+        request = cloudbuild_v1.UpdateBuildTriggerRequest(trigger=trigger, update_mask=FieldMask(paths=list(mask)))
+        google.cloud_build.update_build_trigger(request=request)
+
+    return change
+
+
+def build_trigger_message(google: Google, trigger: BuildTrigger) -> dict[str, Any]:
+    """A build trigger as the API shows it."""
+    request = cloudbuild_v1.GetBuildTriggerRequest(name=trigger.resource_name)
+    return shown(google.cloud_build.get_build_trigger(request=request))
+
+
+def _github(repository: str, branch: str) -> dict[str, Any]:
+    owner, _, name = repository.partition("/")
+    return {"owner": owner, "name": name, "push": {"branch": branch}}
+
+
+BUILD_TRIGGER_DRIFTS: Mapping[str, Act] = {
+    "repository": edit_build_trigger(["github"], github=_github(OTHER_REPOSITORY, "^main$")),
+    "branch_pattern": edit_build_trigger(["github"], github=_github(REPOSITORY, "^release$")),
+    "build_service_account": edit_build_trigger(
+        ["service_account"], service_account=f"projects/{PROJECT}/serviceAccounts/{ACCOUNTS[1]}"
+    ),
+    "disabled": edit_build_trigger(["disabled"], disabled=True),
+    "tags": edit_build_trigger(["tags"], tags=["science"]),
+    "steps": edit_build_trigger(
+        ["build.steps"], build={"steps": [{"name": "gcr.io/cloud-builders/docker", "args": ["build", "."]}]}
+    ),
+}
+
+
 def _trigger(name: str) -> EventarcTrigger:
     return EventarcTrigger(
         project_id=PROJECT,
@@ -378,10 +432,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "artifact_repository": Kind(
         example=_repository,
-        drifts={
-            "labels": _repository_labels({"team": "science"}),
-            "format": _repository_of_python_packages,
-        },
+        drifts={"labels": _repository_labels({"team": "science"})},
         adorn=_repository_labels({**LABELS, "team": "science"}),
         message=lambda google, it: shown(google.artifact_registry.get_repository(name=_repository_name(it))),
         others=lambda it: replace(it, labels=OTHERS_LABELS),
@@ -407,6 +458,18 @@ KINDS: Mapping[str, Kind] = {
         adorn=edit_service(_adorn_service),
         message=service_message,
         others=lambda service: replace(service, labels=OTHERS_LABELS),
+    ),
+    "build_trigger": Kind(
+        example=_build_trigger,
+        drifts=BUILD_TRIGGER_DRIFTS,
+        adorn=edit_build_trigger(
+            ["included_files", "approval_config", "tags"],
+            included_files=["src/**"],
+            approval_config={"approval_required": True},
+            tags=[*TAGS, "science"],
+        ),
+        message=build_trigger_message,
+        others=lambda trigger: replace(trigger, tags=tuple(f"{key}-{value}" for key, value in OTHERS_LABELS.items())),
     ),
     "eventarc_trigger": Kind(
         example=_trigger,

@@ -43,7 +43,9 @@ def test_an_operation_that_ends_badly_is_an_error_with_its_message(
         repository.create(google)
 
 
-def test_a_repository_of_another_format_is_replaced(repository: ArtifactRepository, google: Google) -> None:
+def test_a_repository_that_holds_something_else_is_refused_and_never_replaced(
+    repository: ArtifactRepository, google: Google
+) -> None:
     google.finish(
         google.artifact_registry.create_repository(
             parent=f"projects/{PROJECT}/locations/{LOCATION}",
@@ -51,6 +53,8 @@ def test_a_repository_of_another_format_is_replaced(repository: ArtifactReposito
             repository=artifactregistry_v1.Repository(format_="MAVEN", labels=LABELS),
         )
     )
-    (change,) = make_plan([repository], google, adopt=False).changes
-    assert change.action is Action.REPLACE
-    assert [(field.before, field.after) for field in change.fields] == [("MAVEN", "DOCKER")]
+    plan = make_plan([repository], google, adopt=True)
+    (refusal,) = plan.refusals
+    assert repository.repository_id in refusal.message
+    assert "not for images, but for MAVEN" in refusal.message
+    assert plan.changes[0].action is not Action.REPLACE

@@ -237,14 +237,27 @@ def test_what_somebody_changes_between_our_reading_and_our_writing_is_kept(
     assert service.template.max_instance_request_concurrency == 7
 
 
-def test_an_account_that_cloud_run_does_not_see_yet_is_waited_for(
-    service: CloudRunService, google: Google, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    known = threading.Event()
+@pytest.fixture
+def seen(world: World, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set when Cloud Run sees the accounts."""
+    seen = threading.Event()
     knows_account = world.iam.knows_account
-    monkeypatch.setattr(world.iam, "knows_account", lambda email: known.is_set() and knows_account(email))
-    threading.Timer(0.3, known.set).start()
-    assert diff(service, service.create(google)) == ()
+    monkeypatch.setattr(world.iam, "knows_account", lambda email: seen.is_set() and knows_account(email))
+    return seen
+
+
+def test_an_account_of_this_deployment_that_cloud_run_does_not_see_yet_is_waited_for(
+    service: CloudRunService, google: Google, seen: threading.Event
+) -> None:
+    threading.Timer(0.3, seen.set).start()
+    new = replace(service, account_may_be_new=True)
+    assert diff(new, new.create(google)) == ()
+
+
+@pytest.mark.usefixtures("seen")
+def test_an_account_that_was_given_is_not_waited_for(service: CloudRunService, google: Google) -> None:
+    with pytest.raises(GoogleError, match=r"PERMISSION_DENIED from create_service: .*actAs"):
+        service.create(google)
 
 
 def test_what_cloud_run_refuses_is_an_error_with_its_words(service: CloudRunService, google: Google) -> None:

@@ -215,11 +215,13 @@ def test_a_service_that_everyone_may_call_is_refused_with_the_way_to_take_it_bac
 ) -> None:
     wanted = replace(member(STANDING, "sum"), role="roles/run.invoker")
     public = replace(wanted, member=everyone)
+    public.read(google)
     public.create(google)
     (refusal,) = make_plan([wanted], google, adopt=True).refusals
-    assert "Everyone on the internet may call the service `standing`" in refusal
-    assert (
-        "gcloud run services remove-iam-policy-binding standing --region=europe-west1 --project=my-project" in refusal
+    assert "Everyone on the internet may call the service `standing`" in refusal.message
+    assert refusal.remedy == (
+        "gcloud run services remove-iam-policy-binding standing --region=europe-west1 --project=my-project "
+        f"--member={everyone} --role=roles/run.invoker"
     )
     assert make_plan([replace(wanted, may_be_public=True)], google, adopt=False).refusals == ()
     public.delete(google)

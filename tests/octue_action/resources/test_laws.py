@@ -168,8 +168,8 @@ def test_what_is_not_ours_is_refused_until_it_may_be_adopted(kind: Kind, desired
     assert kind.others is not None
     kind.others(desired).create(google)
     (refusal,) = make_plan([desired], google, adopt=False).refusals
-    assert f"`{desired.name}`" in refusal
-    assert desired.title in refusal
+    assert refusal.message == f"The {desired.label} exists already, and this workflow did not make it."
+    assert "adopt: true" in refusal.remedy
 
     carry_out([desired], google, adopt=True)
     assert make_plan([desired], google, adopt=False).refusals == ()
