@@ -71,7 +71,7 @@ _NUMBERS = itertools.count(1)
 @pytest.fixture
 def name() -> str:
     """A name that nothing in the cloud has yet, so that tests can share one."""
-    return f"sum-{next(_NUMBERS)}"
+    return f"sum-{next(_NUMBERS):04}"
 
 
 @pytest.fixture(scope="module")
