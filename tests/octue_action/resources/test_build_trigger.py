@@ -1,0 +1,194 @@
+"""Build triggers: what is special of them beside the laws."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from google.cloud.devtools import cloudbuild_v1
+
+from emulator.world import World
+from octue_action.apply import Status, apply
+from octue_action.google import Google, GoogleError
+from octue_action.plan import make_plan
+from octue_action.resource import diff
+from octue_action.resources.build_trigger import NEVER, BuildTrigger
+from tests.octue_action.resources.commits import commit
+from tests.octue_action.resources.kinds import (
+    ACCOUNTS,
+    KINDS,
+    LABELS,
+    OTHER_REPOSITORY,
+    PARENT,
+    PROJECT,
+    REPOSITORY,
+    build_trigger_message,
+    edit_build_trigger,
+)
+
+pytestmark = pytest.mark.usefixtures("ground")
+
+CONNECTED = f"{PARENT}/connections/github/repositories/my-org-my-repository"
+
+
+@pytest.fixture
+def trigger(name: str) -> BuildTrigger:
+    trigger = KINDS["build_trigger"].example(name)
+    assert isinstance(trigger, BuildTrigger)
+    return trigger
+
+
+def reading(trigger: BuildTrigger, google: Google) -> BuildTrigger:
+    actual = trigger.read(google)
+    assert actual is not None
+    return actual
+
+
+def deploy(trigger: BuildTrigger, google: Google) -> Status:
+    (outcome,) = apply(make_plan([trigger], google, adopt=False), google, lambda _: None)
+    return outcome.status
+
+
+def test_it_is_regional_so_that_repositories_of_both_generations_can_be_built(
+    trigger: BuildTrigger, google: Google
+) -> None:
+    trigger.create(google)
+    assert build_trigger_message(google, trigger)["resourceName"].startswith(f"{PARENT}/triggers/")
+    found = google.cloud_build.list_build_triggers(
+        request=cloudbuild_v1.ListBuildTriggersRequest(parent=f"projects/{PROJECT}/locations/global")
+    )
+    assert list(found) == []
+
+
+def test_it_builds_a_repository_of_the_first_generation(trigger: BuildTrigger, google: Google) -> None:
+    trigger.create(google)
+    message = build_trigger_message(google, trigger)
+    assert message["github"] == {"owner": "my-org", "name": "my-repository", "push": {"branch": "^main$"}}
+    assert "repositoryEventConfig" not in message
+
+
+def test_it_builds_a_repository_of_the_second_generation(trigger: BuildTrigger, google: Google) -> None:
+    connected = replace(trigger, repository=CONNECTED)
+    assert diff(connected, connected.create(google)) == ()
+    message = build_trigger_message(google, trigger)
+    assert message["repositoryEventConfig"]["repository"] == CONNECTED
+    assert message["repositoryEventConfig"]["push"] == {"branch": "^main$"}
+    assert "github" not in message
+
+
+@pytest.mark.parametrize(("before", "after"), [(REPOSITORY, CONNECTED), (CONNECTED, REPOSITORY)])
+def test_it_moves_from_one_generation_to_the_other(
+    before: str, after: str, trigger: BuildTrigger, google: Google
+) -> None:
+    replace(trigger, repository=before).create(google)
+    moved = replace(trigger, repository=after)
+    assert deploy(moved, google) is Status.APPLIED
+    assert diff(moved, reading(moved, google)) == ()
+    message = build_trigger_message(google, trigger)
+    assert ("github" in message, "repositoryEventConfig" in message) == (after is REPOSITORY, after is CONNECTED)
+
+
+def test_a_repository_that_is_not_connected_is_an_error_with_the_page_where_a_person_connects_it(
+    trigger: BuildTrigger, google: Google
+) -> None:
+    with pytest.raises(GoogleError, match="Repository mapping does not exist") as caught:
+        replace(trigger, repository="my-org/unknown").create(google)
+    assert "https://console.cloud.google.com/cloud-build/triggers/connect?project=123456789012" in str(caught.value)
+
+
+def test_a_repository_of_a_connection_in_another_region_is_an_error(trigger: BuildTrigger, google: Google) -> None:
+    with pytest.raises(GoogleError, match="does not match the current region"):
+        replace(trigger, repository=CONNECTED.replace("europe-west1", "europe-west4")).create(google)
+
+
+def test_its_steps_build_push_and_update(trigger: BuildTrigger, google: Google) -> None:
+    trigger.create(google)
+    build = build_trigger_message(google, trigger)["build"]
+    assert [step["id"] for step in build["steps"]] == ["build", "push", "update"]
+    tagged = f"{trigger.image}:$COMMIT_SHA"
+    assert build["steps"][0]["args"] == ["build", "--tag", tagged, "--file", "Dockerfile", "."]
+    assert build["steps"][1]["args"] == ["push", tagged]
+    assert f"--image={tagged}" in build["steps"][2]["args"][1]
+    assert build["options"]["logging"] == "CLOUD_LOGGING_ONLY"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"image": "europe-west1-docker.pkg.dev/my-project/images/other"},
+        {"dockerfile": "docker/Dockerfile"},
+        {"cloud_run_service": "other"},
+        {"build_secrets": ("token",)},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_what_the_steps_are_made_of_is_drift_of_the_steps(
+    changes: dict[str, object], trigger: BuildTrigger, google: Google
+) -> None:
+    trigger.create(google)
+    changed = replace(trigger, **changes)  # type: ignore[arg-type]  # each of its own type
+    assert [field.name for field in diff(changed, reading(changed, google))] == ["steps"]
+    assert deploy(changed, google) is Status.APPLIED
+    assert deploy(changed, google) is Status.UNCHANGED
+
+
+def test_what_cloud_build_fills_into_the_steps_is_no_drift(trigger: BuildTrigger, google: Google) -> None:
+    trigger.create(google)
+    edit_build_trigger(["build.timeout"], build={"timeout": {"seconds": 600}})(google, trigger)
+    assert diff(trigger, reading(trigger, google)) == ()
+
+
+def test_secrets_reach_the_dockerfile_as_arguments(
+    trigger: BuildTrigger, google: Google, world: World, checkout: Path
+) -> None:
+    secretive = replace(trigger, build_secrets=("token",), branch_pattern="^secretive$")
+    secretive.create(google)
+    build = build_trigger_message(google, trigger)["build"]
+    assert build["steps"][0]["secretEnv"] == ["token"]
+    assert "--build-arg=token" in build["steps"][0]["args"]
+    version = f"projects/{PROJECT}/secrets/token/versions/latest"
+    assert build["availableSecrets"]["secretManager"] == [{"versionName": version, "env": "token"}]
+
+    world.cloud_run.secrets["token", "latest"] = "correct horse"
+    check = "import os; assert os.environ['token'] == 'correct horse'"
+    sha = commit(checkout, {"Dockerfile": f'FROM python:3.11-slim\nARG token\nRUN python -c "{check}"\n'})
+    (build_id,) = world.cloud_build.push(REPOSITORY, "refs/heads/secretive", sha)
+    world.cloud_build._builds[build_id].done.wait(20)
+    assert world.cloud_build._builds[build_id].build.status.name == "SUCCESS", world.cloud_build.log(build_id)
+
+
+def test_an_account_that_is_not_ours_to_say_is_left_alone(trigger: BuildTrigger, google: Google) -> None:
+    trigger.create(google)
+    any_account = replace(trigger, build_service_account=None)
+    assert deploy(any_account, google) is Status.UNCHANGED
+    assert deploy(replace(any_account, dockerfile="other"), google) is Status.APPLIED
+    assert reading(trigger, google).build_service_account == ACCOUNTS[0]
+
+
+def test_without_an_account_none_is_asked_for(trigger: BuildTrigger, google: Google) -> None:
+    replace(trigger, build_service_account=None).create(google)
+    assert "serviceAccount" not in build_trigger_message(google, trigger)
+
+
+def test_a_trigger_that_nothing_pushes_is_only_run_by_the_action(
+    trigger: BuildTrigger, google: Google, world: World, checkout: Path
+) -> None:
+    manual = replace(trigger, branch_pattern=NEVER, repository=OTHER_REPOSITORY)
+    manual.create(google)
+    sha = commit(checkout, {})
+    for ref in ("refs/heads/main", "refs/heads/release/1", "refs/tags/v1"):
+        assert world.cloud_build.push(OTHER_REPOSITORY, ref, sha) == []
+
+
+def test_its_tags_say_whose_it_is(trigger: BuildTrigger, google: Google) -> None:
+    trigger.create(google)
+    assert build_trigger_message(google, trigger)["tags"] == [f"{key}-{value}" for key, value in LABELS.items()]
+
+
+def test_tags_of_others_stay(trigger: BuildTrigger, google: Google) -> None:
+    trigger.create(google)
+    edit_build_trigger(["tags"], tags=["science", *trigger.tags])(google, trigger)
+    assert deploy(trigger, google) is Status.UNCHANGED
+    assert deploy(replace(trigger, dockerfile="other"), google) is Status.APPLIED
+    assert set(build_trigger_message(google, trigger)["tags"]) == {"science", *trigger.tags}
