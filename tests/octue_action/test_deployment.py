@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from google.cloud import eventarc_v1
+from google.cloud import eventarc_v1, run_v2
 
 from octue_action.deployment import ORDER, Deployment, Existing, desired, known, without_looking_for_builds
 from octue_action.plan import Action, Change, Plan
@@ -283,3 +283,41 @@ def test_the_actions_labels_stand_beside_ones_own(deploy: Deploy) -> None:
         "octue-service": "my-org-sum",
         "github-repository-id": "1296269",
     }
+
+
+@pytest.mark.parametrize("said", [OLD_ID, f"octue.services.{OLD_ID}"])
+def test_the_topic_is_known_from_the_service_where_its_trigger_is_gone(environment: dict[str, str], said: str) -> None:
+    settings = load(environment)
+    service = run_v2.Service(
+        name=f"{LOCATION}/services/my-org-sum",
+        template={"containers": [{"env": [{"name": "SERVICE_ID", "value": said}]}]},
+    )
+
+    deployment = desired(settings, settings.services[0], Existing({}, {service.name: service}))
+
+    assert deployment.service_id == OLD_ID
+    assert deployment.service.environment["SERVICE_ID"] == OLD_ID
+
+
+@pytest.mark.parametrize("said", ["", "nonsense", "../../x", f"{OLD_ID}/x"])
+def test_what_is_no_service_id_is_not_taken_for_one(environment: dict[str, str], said: str, deploy: Deploy) -> None:
+    settings = load(environment)
+    service = run_v2.Service(
+        name=f"{LOCATION}/services/my-org-sum",
+        template={"containers": [{"env": [{"name": "SERVICE_ID", "value": said}]}]},
+    )
+
+    deployment = desired(settings, settings.services[0], Existing({}, {service.name: service}))
+
+    assert deployment.service_id == deploy().service_id
+
+
+def test_a_service_that_is_changing_at_the_moment_is_read_again(deploy: Deploy) -> None:
+    deployment = deploy()
+    name = deployment.service.resource_name
+
+    changing = known(deployment, Existing({}, {name: run_v2.Service(name=name, reconciling=True)}))
+    still = known(deployment, Existing({}, {name: run_v2.Service(name=name)}))
+
+    assert deployment.service.address not in changing
+    assert deployment.service.address in still

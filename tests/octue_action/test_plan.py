@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from decimal import Decimal
+
 import pytest
 
 from octue_action.plan import Action, make_plan
@@ -102,3 +105,13 @@ def test_the_plan_for_programs_has_no_sensitive_value(cloud: Cloud) -> None:
         ],
         "refusals": [],
     }
+
+
+def test_a_plan_can_be_written_as_json_whatever_differs(cloud: Cloud) -> None:
+    cloud.things["a"] = Thing(thing_id="a", size=Decimal("0.5"))  # type: ignore[arg-type]  # as an amount of CPU is
+
+    plan = make_plan([Thing(thing_id="a", size=2)], cloud.door, adopt=False)
+
+    assert json.loads(json.dumps(plan.as_json()))["changes"][0]["fields"] == [
+        {"name": "size", "before": "0.5", "after": 2}
+    ]
