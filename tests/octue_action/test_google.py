@@ -185,6 +185,15 @@ def test_each_quirk_is_that_refusal_and_no_other(quirk: door.Quirk, error: Excep
     assert quirk.holds(error) == holds
 
 
+@pytest.mark.usefixtures("no_pauses")
+def test_what_is_waited_for_is_told_once(google: Google, fail: Fail, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(google, "progress", said.append)
+    fail("set", refused(grpc.StatusCode.INVALID_ARGUMENT, "Service account x does not exist."), times=3)
+    write_policy(google, wait_out=[door.SERVICE_ACCOUNT_NOT_YET_IN_POLICIES])
+    assert said == ["Waiting until policies accept the new service account."]
+
+
 def test_trouble_that_does_not_pass_in_time_is_the_error_that_it_was(
     google: Google, fail: Fail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -329,11 +338,12 @@ def test_an_operation_of_cloud_run_that_ends_badly_is_an_error_with_its_message(
 
 
 def test_an_operation_of_cloud_run_that_takes_too_long_is_an_error(
-    google: Google, start: Callable[..., RunOperation]
+    google: Google, start: Callable[..., RunOperation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(door, "CALL_SECONDS", 10.0)  # which leaves the server no time to wait
     ended = threading.Event()
     running = start(lambda: run_v2.Service() if ended.wait(5) else None)
-    with pytest.raises(GoogleError, match="DEADLINE_EXCEEDED"):
+    with pytest.raises(GoogleError, match=r"DEADLINE_EXCEEDED from operation: .* took over 0 s"):
         google.finish_run(running, run_v2.Service, seconds=0.0)
     ended.set()
 

@@ -114,7 +114,6 @@ def member(resource: str, name: str, **fields: Any) -> IamMember:
 @pytest.mark.parametrize("resource", [f"projects/{PROJECT}", STANDING])
 @pytest.mark.usefixtures("ground")
 def test_grants_at_the_same_time_lose_nothing(resource: str, google: Google, name: str) -> None:
-    """Two doors are two processes: between them there is the etag only; within one there is the lock, too."""
     wanted = [member(resource, f"{name}-{number}") for number in range(16)]
     before = policy_of(google, wanted[0])
     plan = make_plan(wanted, google, adopt=False)
