@@ -219,7 +219,7 @@ def known(deployment: Deployment, existing: Existing) -> dict[str, Resource | No
 
 
 def without_looking_for_builds(plan: Plan) -> Plan:
-    """The plan in which no image looks for a build that is there already, where its trigger is only made by this run."""
+    """The plan in which an image looks for no build that is there already, where this run only makes its trigger."""
 
     def settled(resource: Resource) -> Resource:
         if not isinstance(resource, ContainerImage):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
 import uuid
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
