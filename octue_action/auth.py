@@ -16,7 +16,9 @@ from google.api_core import exceptions, retry
 from google.auth import identity_pool
 from google.auth.credentials import Credentials
 
+from octue_action import workspace
 from octue_action.google import SCOPE, Failure, poll
+from octue_action.problems import Rejected
 
 if TYPE_CHECKING:
     from octue_action.settings import GitHubContext, Settings
@@ -26,6 +28,9 @@ TOKEN_SECONDS = 30.0
 
 TROUBLE_SECONDS = 30.0
 """How long one of them is asked again while it says that it is in trouble: they answer 5xx now and then."""
+
+MAXIMUM_BYTES = 32 * 1024 * 1024
+"""Largest file that is read: GitHub's payloads end at 25 MB, and a credentials file has a few KB."""
 
 SHOWN_CLAIMS = (
     "sub", "repository", "repository_id", "repository_owner", "repository_owner_id", "ref", "event_name", "environment",
@@ -146,9 +151,9 @@ def _from_file(path: Path | None) -> Credentials:
     google-auth's own loader of any file would ask Google at once for the project, also where an emulator is meant.
     """
     try:
-        content = json.loads(Path(str(path)).read_text())
+        content = _json_file(Path(str(path)))
         credentials: Credentials = _loader(content["type"])(content, scopes=[SCOPE])
-    except (google.auth.exceptions.GoogleAuthError, OSError, *_GARBAGE) as error:
+    except (google.auth.exceptions.GoogleAuthError, Rejected, *_GARBAGE) as error:
         raise AuthenticationError(
             _TOKEN.sub("(token)", f"The credentials file {path} cannot be used: {type(error).__name__}: {error}"),
             "Remove GOOGLE_APPLICATION_CREDENTIALS and give this action `workload_identity_provider` instead.",
@@ -247,11 +252,16 @@ def _is_fork(github: GitHubContext) -> bool:
     if not github.event_name.startswith("pull_request") or github.event_path is None:
         return False
     try:
-        head = json.loads(github.event_path.read_text())["pull_request"]["head"]["repo"]
+        head = _json_file(github.event_path)["pull_request"]["head"]["repo"]
         # GitHub gives null for the repository of a fork that was deleted.
         return head is None or head["full_name"] != github.repository
-    except (OSError, *_GARBAGE):
+    except (Rejected, *_GARBAGE):
         return False
+
+
+def _json_file(path: Path) -> Any:
+    """What a file outside the repository says, wherever its name leads: no pipe is waited for, no device read."""
+    return json.loads(workspace.read(path.parent, path.name, MAXIMUM_BYTES))
 
 
 def _explain(error: Exception, settings: Settings, claims: Mapping[str, Any]) -> AuthenticationError:
