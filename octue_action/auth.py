@@ -42,6 +42,12 @@ Mask = Callable[[str], None]
 _TOKEN = re.compile(r"ya29\.[^\s\"']+|eyJ[\w-]+(\.[\w-]*)*")
 """Google's access tokens and JSON web tokens, wherever they stand."""
 
+GOOGLES_HOSTS = frozenset({"sts.googleapis.com", "iamcredentials.googleapis.com", "oauth2.googleapis.com"})
+"""Where credentials may be exchanged: the hosts that google-github-actions/auth and Google's keys name."""
+
+_ADDRESS = re.compile(r"(?P<origin>(?P<scheme>https?)://(?P<host>[a-z0-9.-]+)(?::[0-9]+)?)/[!-~]*")
+"""An address that everybody reads alike: nothing before the host but the scheme, nothing odd behind it."""
+
 _GARBAGE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
 """What google-auth raises where an answer, or a file, is not of the form that it takes for granted."""
 
@@ -59,9 +65,7 @@ def sign_in(settings: Settings, mask: Mask) -> Credentials:
     """
     provider = _GitHubToken(settings, mask)
     credentials = _Masked(
-        _federated(settings, provider)
-        if settings.workload_identity_provider
-        else _from_file(settings.credentials_file),
+        _federated(settings, provider) if settings.workload_identity_provider else _from_file(settings),
         mask,
     )
     # Without the causes: their texts, and so a traceback's, have the whole body of an answer.
@@ -145,13 +149,15 @@ def _federated(settings: Settings, provider: _GitHubToken) -> Credentials:
     )
 
 
-def _from_file(path: Path | None) -> Credentials:
+def _from_file(settings: Settings) -> Credentials:
     """Credentials of a file as google-github-actions/auth writes it: of a federation, or a service account's key.
 
     google-auth's own loader of any file would ask Google at once for the project, also where an emulator is meant.
     """
+    path = settings.credentials_file
     try:
         content = _json_file(Path(str(path)))
+        _refuse_strangers(content, settings)
         credentials: Credentials = _loader(content["type"])(content, scopes=[SCOPE])
     except (google.auth.exceptions.GoogleAuthError, Rejected, *_GARBAGE) as error:
         raise AuthenticationError(
@@ -169,6 +175,32 @@ def _loader(kind: str) -> Any:
 
         return service_account.Credentials.from_service_account_info
     raise ValueError(f"its type is {kind!r}")
+
+
+def _refuse_strangers(content: Mapping[str, Any], settings: Settings) -> None:
+    """Refuse a file that would have a token sent to anybody but Google, or taken from anybody but GitHub.
+
+    google-auth itself checks none of it (google.auth.identity_pool.Credentials says so).
+
+    :raises ValueError: with the field that leads elsewhere.
+    """
+    for name in ("token_url", "token_uri", "service_account_impersonation_url"):
+        if name in content and not _is_googles(str(content[name]), settings.emulator):
+            raise ValueError(f"its {name} is not Google's")
+    source = content.get("credential_source", {})
+    theirs = _ADDRESS.fullmatch(str(settings.github.id_token_request_url))
+    given = _ADDRESS.fullmatch(str(source.get("url", "")))
+    if source and (theirs is None or given is None or given["origin"] != theirs["origin"]):
+        raise ValueError("its credential_source is not GitHub's")
+
+
+def _is_googles(url: str, emulator: str | None) -> bool:
+    address = _ADDRESS.fullmatch(url)
+    if address is None:
+        return False
+    if emulator:
+        return address["scheme"] == "http" and address["host"] in {"127.0.0.1", "localhost"}
+    return address["scheme"] == "https" and address["host"] in GOOGLES_HOSTS
 
 
 def _url(emulator: str | None, host: str, path: str) -> str:
