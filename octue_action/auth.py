@@ -92,7 +92,12 @@ class _Masked(Credentials):
 
     def refresh(self, request: Callable[..., Any]) -> None:
         """Get a new token; google-auth calls this."""
-        self._credentials.refresh(_patient(request, self._mask))
+        try:
+            self._credentials.refresh(_patient(request, self._mask))
+        except (google.auth.exceptions.RefreshError, google.auth.exceptions.TransportError) as error:
+            # A renewal's errors reach people by way of gRPC, which adds all that they say to its own message.
+            said = [_TOKEN.sub("(token)", str(argument)) for argument in error.args]
+            raise google.auth.exceptions.RefreshError(*said) from None
         if not isinstance(self._credentials.token, str):
             raise TypeError("google-auth takes any answer with a time for one with a token")
         self.token, self.expiry = self._credentials.token, self._credentials.expiry
