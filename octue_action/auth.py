@@ -17,7 +17,7 @@ from google.auth import identity_pool
 from google.auth.credentials import Credentials
 
 from octue_action import workspace
-from octue_action.google import SCOPE, Failure, poll
+from octue_action.google import SCOPE, Failure, poll, session_for
 from octue_action.problems import Rejected
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def sign_in(settings: Settings, mask: Mask) -> Credentials:
     )
     # Without the causes: their texts, and so a traceback's, have the whole body of an answer.
     try:
-        credentials.refresh(google.auth.transport.requests.Request())
+        session = session_for(emulator=settings.emulator is not None)
+        credentials.refresh(google.auth.transport.requests.Request(session))
     except _GARBAGE as error:
         raise _not_understood(type(error).__name__) from None
     except google.auth.exceptions.GoogleAuthError as error:
@@ -221,6 +222,7 @@ class _GitHubToken(identity_pool.SubjectTokenSupplier):
 
     def __init__(self, settings: Settings, mask: Mask) -> None:
         self._github = settings.github
+        self._session = session_for(emulator=settings.emulator is not None)
         self._audience = f"https://iam.googleapis.com/{settings.workload_identity_provider}"
         self._mask = mask
         self.claims: Mapping[str, Any] = {}
@@ -247,7 +249,7 @@ class _GitHubToken(identity_pool.SubjectTokenSupplier):
         return token
 
     def _ask(self, url: str, secret: str) -> requests.Response:
-        answer = requests.get(
+        answer = self._session.get(
             url,
             params={"audience": self._audience},
             headers={"Authorization": f"bearer {secret}"},

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import google.auth.transport.requests
 import grpc
+import requests
 from google.api_core import exceptions, grpc_helpers, retry
 
 if TYPE_CHECKING:
@@ -366,7 +367,8 @@ class Google:
         credentials = grpc.composite_channel_credentials(
             grpc.local_channel_credentials(), grpc.metadata_call_credentials(_BearerToken(self._credentials))
         )
-        return grpc.secure_channel(str(self._emulator), credentials)
+        options = (("grpc.enable_http_proxy", 0),)  # no proxy stands before an emulator, whatever the variables say
+        return grpc.secure_channel(str(self._emulator), credentials, options)
 
 
 class _BearerToken(grpc.AuthMetadataPlugin):
@@ -382,8 +384,15 @@ class _BearerToken(grpc.AuthMetadataPlugin):
     def __call__(self, context: grpc.AuthMetadataContext, callback: grpc.AuthMetadataPluginCallback) -> None:  # noqa: ARG002 - grpc's signature
         with self._lock:
             if not self._credentials.valid:
-                self._credentials.refresh(google.auth.transport.requests.Request())
+                self._credentials.refresh(google.auth.transport.requests.Request(session_for(emulator=True)))
         callback((("authorization", f"Bearer {self._credentials.token}"),), None)
+
+
+def session_for(*, emulator: bool) -> requests.Session:
+    """A session for requests over HTTP; an emulator is asked itself, whatever the variables say of proxies."""
+    session = requests.Session()
+    session.trust_env = not emulator
+    return session
 
 
 def poll(
