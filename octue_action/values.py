@@ -31,12 +31,14 @@ REGION_POLICIES: tuple[RegionPolicy, ...] = get_args(RegionPolicy)
 MAXIMUM_VARIABLE = 32 * 1024
 """Longest value of an environment variable, in bytes (cloud.google.com/run/quotas)."""
 
-_PROJECT = r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]"
+_PROJECT = r"(?:[a-z0-9][a-z0-9.-]*:)?[a-z][a-z0-9-]{4,28}[a-z0-9]"
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9-]*@[a-z0-9][a-z0-9.-]*\.gserviceaccount\.com")
 _PROVIDER = re.compile(
     r"projects/[0-9]+/locations/global/workloadIdentityPools/[a-z0-9-]{4,32}/providers/[a-z0-9-]{4,32}"
 )
-_SECRET = re.compile(r"(projects/[^/:]+/secrets/)?([A-Za-z0-9_-]{1,255})(?:(?::|/versions/)([A-Za-z0-9_-]{1,63}))?")
+_SECRET = re.compile(
+    r"(projects/[a-z0-9][a-z0-9-]*/secrets/)?([A-Za-z0-9_-]{1,255})(?:(?::|/versions/)([A-Za-z0-9_-]{1,63}))?"
+)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL_KEY, _LABEL_VALUE = re.compile("[a-z][a-z0-9_-]{0,62}"), re.compile("[a-z0-9_-]{0,63}")
 _LOOPBACK = re.compile(r"(127(?:\.[0-9]{1,3}){3}|localhost|\[::1\]):([0-9]{1,5})")
@@ -190,7 +192,9 @@ def role(text: str) -> str:
 def repository_connection(text: str) -> str:
     """The full name of a repository connected the second-generation way."""
     if not re.fullmatch(
-        rf"projects/({_PROJECT}|[0-9]+)/locations/[a-z0-9-]+/connections/[\w.-]+/repositories/[\w.-]+", text, re.ASCII
+        rf"projects/({_PROJECT}|[0-9]+)/locations/[a-z0-9-]+/connections/\w[\w.-]*/repositories/\w[\w.-]*",
+        text,
+        re.ASCII,
     ):
         raise Rejected(expected="projects/PROJECT/locations/REGION/connections/CONNECTION/repositories/REPOSITORY")
     return text
