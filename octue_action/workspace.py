@@ -24,11 +24,13 @@ def relative(workspace: Path, text: str, example: str) -> str:
     :raises Rejected: when the path leads out of the workspace, by itself or through a symbolic link
     """
     expected = _EXPECTED.format(example=example)
-    if not text.isprintable() or "\\" in text:
+    if not text.isprintable() or "\\" in text or "$" in text:  # Cloud Build puts values in the place of $NAMES
         raise Rejected("it has a character that does not belong in a path", expected)
     path = PurePosixPath(text)
     if path.is_absolute() or ".." in path.parts:
         raise Rejected("it leads out of the repository", expected)
+    if str(path).startswith("-"):
+        raise Rejected("it begins like an option of a command", expected)
     try:
         root = workspace.resolve()
         resolved = (root / path).resolve()
