@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from octue_action.problems import UNPRINTABLE, Findings, Given, Problem, perhaps, shown
+from octue_action.problems import MAXIMUM_PROBLEMS, UNPRINTABLE, Findings, Given, Problem, perhaps, shown
 
 _PREFIX = "INPUT_"
 SECRET = frozenset({"github_token", "environment_variables", "secrets"})
@@ -140,7 +140,8 @@ def read(environment: Mapping[str, str], findings: Findings) -> dict[str, Given]
 
     The runner makes ``INPUT_<NAME>`` of an input's name, and only warns about names it does not know.
     """
-    findings.add(*(_unknown(name) for name in environment if name.startswith(_PREFIX) and not _is_known(name)))
+    unknown = [name for name in environment if name.startswith(_PREFIX) and not _is_known(name)]
+    findings.add(*map(_unknown, unknown[:MAXIMUM_PROBLEMS]))
     given = {}
     for name, declared in INPUTS.items():
         text = environment.get(_PREFIX + name.upper(), "").strip() or declared.default

@@ -14,6 +14,10 @@ _Value = TypeVar("_Value")
 UNPRINTABLE = re.compile("[\x00\ud800-\udfff]")
 
 
+MAXIMUM_PROBLEMS = 50
+"""More than anybody corrects at a time."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """One thing to put right before anything can be deployed.
@@ -117,11 +121,14 @@ class Findings:
     def raise_if_any(self) -> None:
         """Stop here when there are problems.
 
-        :raises InvalidSettings: with every problem once, those without a file first, then by file and line
+        :raises InvalidSettings: with every problem once, those without a file first, then by file and line; of very
+            many only the first, and how many more there are
         """
         if self.problems:
-            unique = dict.fromkeys(self.problems)
-            raise InvalidSettings(sorted(unique, key=lambda it: (it.file or "", it.line or 0, it.column or 0)))
+            unique = sorted(dict.fromkeys(self.problems), key=lambda it: (it.file or "", it.line or 0, it.column or 0))
+            rest = len(unique) - MAXIMUM_PROBLEMS
+            more = [Problem(message=f"There are {rest:,} more problems: put these right first.")] if rest > 0 else []
+            raise InvalidSettings([*unique[:MAXIMUM_PROBLEMS], *more])
 
 
 def rejection(given: Given, rejected: Rejected) -> Problem:

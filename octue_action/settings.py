@@ -11,7 +11,17 @@ from octue_action.configuration import KEYS, Configuration, ServiceConfiguration
 from octue_action.document import MAXIMUM_BYTES
 from octue_action.github_context import GitHubContext
 from octue_action.inputs import INPUTS, Input
-from octue_action.problems import Findings, Given, InvalidSettings, Problem, Rejected, perhaps, rejection, shown
+from octue_action.problems import (
+    MAXIMUM_PROBLEMS,
+    Findings,
+    Given,
+    InvalidSettings,
+    Problem,
+    Rejected,
+    perhaps,
+    rejection,
+    shown,
+)
 from octue_action.service_settings import ServiceReader, ServiceSettings
 from octue_action.values import Mode, RegionPolicy, SecretReference
 
@@ -175,8 +185,9 @@ def _choose(
 
 def _unknown(given: Given | None, known: Sequence[str]) -> Iterator[Problem]:
     """Names in an input that no service has."""
-    for name in values.name_list(given.text) if given else ():
-        if given and name not in known:
+    unknown = [name for name in values.name_list(given.text) if name not in known] if given else []
+    for name in unknown[:MAXIMUM_PROBLEMS]:
+        if given:
             message = f"{given.subject}: there is no service {shown(name)}.{perhaps(name, known)}"
             yield given.problem(message, f"one of {', '.join(known)}")
 
