@@ -48,6 +48,7 @@ class Runner:
         self._stream = stream or sys.stdout
         self._lock = threading.RLock()
         self._open_groups = 0
+        self._masked: set[str] = set()
         self._annotations: Counter[str] = Counter()
 
     def mask(self, secret: str) -> None:
@@ -62,6 +63,7 @@ class Runner:
         with self._lock:
             for text in dict.fromkeys([secret, *lines, *map(_visible, lines)]):
                 if text.strip():
+                    self._masked.add(text)
                     self._issue("add-mask", text)
 
     @contextmanager
@@ -97,7 +99,7 @@ class Runner:
         if self._environment.get("RUNNER_DEBUG") != "1":
             return
         with self._lock:
-            for line in _lines(text):
+            for line in _lines(self._hidden(text)):
                 self._issue("debug", _visible(line))
 
     def notice(
@@ -175,12 +177,12 @@ class Runner:
         if not path:
             return
         try:
-            _replace(path, _fit_summary(markdown))
+            _replace(path, _fit_summary(self._hidden(markdown)))
         except OSError as error:
             self.warning(f"The summary could not be written: {error}")
 
     def _annotate(self, kind: str, message: str, title: str, place: Mapping[str, str]) -> None:
-        text = "\n".join(_visible(line) for line in _lines(message))
+        text = "\n".join(_visible(line) for line in _lines(self._hidden(message)))
         with self._lock:
             self._annotations[kind] += 1
             if self._annotations[kind] > _ANNOTATIONS_OF_EACH_KIND:
@@ -195,6 +197,13 @@ class Runner:
             if shown != text + tail:
                 self._print(text)
 
+    def _hidden(self, text: str) -> str:
+        """The text without what is masked: where a long message is cut, half a token would match no mask."""
+        with self._lock:
+            for secret in sorted(self._masked, key=len, reverse=True):
+                text = text.replace(secret, "***")
+        return text
+
     def _within_limit(self, outputs: Mapping[str, str]) -> dict[str, str]:
         kept = dict(outputs)
         while sum(2 * _utf16_length(name + value) for name, value in kept.items()) > _OUTPUTS_SIZE:
@@ -207,7 +216,7 @@ class Runner:
         self._write(str(Command(command, dict(properties or {}), message)))
 
     def _print(self, text: str) -> None:
-        self._write("\n".join(_neutral(line) for line in _lines(text)))
+        self._write("\n".join(_neutral(line) for line in _lines(self._hidden(text))))
 
     def _write(self, text: str) -> None:
         encoding = self._stream.encoding or "utf-8"
