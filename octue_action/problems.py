@@ -91,6 +91,11 @@ class Given:
         """What the value is called in a sentence about another one."""
         return f"`{self.name}` in {self.file}, line {self.line}" if self.file else f"input `{self.name}`"
 
+    @property
+    def quoted(self) -> str:
+        """The value itself in a sentence, unless it must not be shown."""
+        return "what is not shown here" if self.secret else shown(self.text)
+
     def problem(self, message: str, expected: str = "") -> Problem:
         """A problem that stands where this value stands."""
         return Problem(

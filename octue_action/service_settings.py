@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -31,6 +32,7 @@ _MISSING = {
     "region": "input `region` such as europe-west1, or `region` in octue.yaml",
     "service_name": "input `service_name`, or `name` in octue.yaml",
 }
+_LIKE_A_NAME = re.compile(r"[\w.-]{1,64}")
 _SIZES = ("memory", "cpu", "concurrency", "min_instances", "max_instances", "execution_environment")
 _MAXIMUM_VARIABLES = 1000  # cloud.google.com/run/docs/configuring/services/overview-environment-variables
 _MAXIMUM_LABELS = 61  # cloud.google.com/resource-manager/docs/labels-overview says 64; three are the action's
@@ -243,9 +245,7 @@ class ServiceReader:
         written_as_secrets = {key.text: key for key, _ in secrets}
         for key, _ in (*self._configured.environment_variables, *given):
             if other := written_as_secrets.get(key.text):
-                message = (
-                    f"{shown(key.text)} is both an environment variable ({key.place}) and a secret ({other.place})."
-                )
+                message = f"{key.quoted} is both an environment variable ({key.place}) and a secret ({other.place})."
                 self._findings.add(key.problem(message, "it once"))
         variables = self._mapping(self._configured.environment_variables, values.variable_name, values.variable_value)
         variables |= self._mapping(given, values.variable_name, values.variable_value)
@@ -264,14 +264,20 @@ class ServiceReader:
             self._findings.add(Problem(message=message, expected=f"at most {maximum}", title=name))
 
     def _pairs(self, name: str) -> list[tuple[Given, Given]]:
-        """The names and values in an input, each told apart in messages."""
+        """The names and values in an input, each told apart in messages.
+
+        What cannot be a name may be half of a secret: GitHub hides ``postgres://user:password@host/?ssl=on`` as a
+        whole only, and not what stands before its ``=``.
+        """
         nothing: list[tuple[str, str]] = []
+        keys_and_values = self._findings.take(values.pairs, self._inputs.get(name), nothing)
+        keys = [
+            Given(name=name, text=key, part="A name", secret=name in SECRET and not _LIKE_A_NAME.fullmatch(key))
+            for key, _ in keys_and_values
+        ]
         return [
-            (
-                Given(name=name, text=key, part="A name"),
-                Given(name=name, text=value, part=f"The value of {shown(key)}", secret=name in SECRET),
-            )
-            for key, value in self._findings.take(values.pairs, self._inputs.get(name), nothing)
+            (key, Given(name=name, text=value, part=f"The value of {key.quoted}", secret=name in SECRET))
+            for key, (_, value) in zip(keys, keys_and_values, strict=True)
         ]
 
     def _mapping(
@@ -281,7 +287,7 @@ class ServiceReader:
         seen: dict[str, Given] = {}
         for key, value in pairs:
             if key.text in seen:
-                message = f"{shown(key.text)} stands twice in {seen[key.text].place}."
+                message = f"{key.quoted} stands twice in {seen[key.text].place}."
                 self._findings.add(key.problem(message, "each name once"))
             seen.setdefault(key.text, key)
             name, parsed = self._findings.take(parse_key, key, ""), self._findings.take(parse, value, None)
