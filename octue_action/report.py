@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from octue_action.google import Failure
     from octue_action.resource import FieldChange, Resource
 
+CONSOLE = "https://console.cloud.google.com/"
+"""Where all links lead: an address from elsewhere that is another is shown, and not made a link."""
+
 _MENTION = re.compile(r"(?<![\w.+-])@(?=\w)")
 _SIGNS = {Action.NO_OP: "=", Action.CREATE: "+", Action.UPDATE: "~", Action.REPLACE: "±"}
 _WILL = {
@@ -164,8 +167,10 @@ def _outcome_row(outcome: Outcome) -> str:
         done = f"{_WAS[outcome.change.action]}{_details(outcome.change.fields)}"
         took = f"{outcome.seconds:.1f} s" if outcome.status is Status.APPLIED else ""
     log_url = getattr(outcome.resource, "build_log_url", "")
-    if log_url:
+    if log_url.startswith(CONSOLE):
         done += f' (<a href="{_text(log_url)}">log of the build</a>)'
+    elif log_url:
+        done += f" (log of the build: <code>{_text(log_url)}</code>)"
     return _row(_ICONS[outcome.status], outcome.resource or outcome.change.resource, done, took)
 
 
