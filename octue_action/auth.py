@@ -191,7 +191,7 @@ def _refuse_strangers(content: Mapping[str, Any], settings: Settings) -> None:
     :raises ValueError: with the field that leads elsewhere.
     """
     for name in ("token_url", "token_uri", "service_account_impersonation_url"):
-        if name in content and not _is_googles(str(content[name]), settings.emulator):
+        if name in content and not _may_be_asked(str(content[name]), settings.emulator):
             raise ValueError(f"its {name} is not Google's")
     source = content.get("credential_source", {})
     theirs = _ADDRESS.fullmatch(str(settings.github.id_token_request_url))
@@ -200,7 +200,7 @@ def _refuse_strangers(content: Mapping[str, Any], settings: Settings) -> None:
         raise ValueError("its credential_source is not GitHub's")
 
 
-def _is_googles(url: str, emulator: str | None) -> bool:
+def _may_be_asked(url: str, emulator: str | None) -> bool:
     address = _ADDRESS.fullmatch(url)
     if address is None:
         return False
@@ -222,6 +222,7 @@ class _GitHubToken(identity_pool.SubjectTokenSupplier):
 
     def __init__(self, settings: Settings, mask: Mask) -> None:
         self._github = settings.github
+        self._emulator = settings.emulator
         self._session = session_for(emulator=settings.emulator is not None)
         self._audience = f"https://iam.googleapis.com/{settings.workload_identity_provider}"
         self._mask = mask
@@ -232,6 +233,11 @@ class _GitHubToken(identity_pool.SubjectTokenSupplier):
         url, secret = self._github.id_token_request_url, self._github.id_token_request_token
         if not url or not secret:
             raise _no_id_token(self._github)
+        if self._emulator and not _may_be_asked(url, self._emulator):
+            raise AuthenticationError(
+                "GOOGLE_CLOUD_EMULATOR_HOST is set, and no emulator is given a token of GitHub itself.",
+                "Remove GOOGLE_CLOUD_EMULATOR_HOST from the job, or let the emulator play GitHub, too.",
+            )
         try:
             answer = retry.Retry(predicate=_is_server_trouble, initial=0.5, maximum=5.0, timeout=TROUBLE_SECONDS)(
                 lambda: self._ask(url, secret)
