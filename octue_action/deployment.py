@@ -299,11 +299,24 @@ def _starts_trigger(settings: Settings, service: ServiceSettings) -> bool:
 
 
 def _matches(branch_pattern: str, branch: str) -> bool:
-    """Whether a branch's pushes are built; a pattern that only Cloud Build's RE2 understands is taken to match."""
+    """Whether a branch's pushes are built; a pattern that only Cloud Build's RE2 can deal with is taken to match.
+
+    Where that is wrong, a build is waited for that does not come, for ``container_image.PUSH_SECONDS``.
+    """
     try:
-        return re.search(branch_pattern, branch) is not None
+        return _takes_long(branch_pattern) or re.search(branch_pattern, branch) is not None
     except re.error:
         return True
+
+
+MOST_EFFORT = 10
+"""Two repetitions and two alternatives: what Python tries at most in less than a second for the longest branch name."""
+
+
+def _takes_long(pattern: str) -> bool:
+    """Whether Python could try a pattern for years, as it does with repetitions of repetitions: RE2 never does."""
+    repetitions, alternatives = len(re.findall("[*+?{]", pattern)), pattern.count("|")
+    return 4 * repetitions + alternatives > MOST_EFFORT or re.search(r"\)[*+?{]", pattern) is not None
 
 
 def _cloud_run_service(
