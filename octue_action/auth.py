@@ -45,7 +45,7 @@ _TOKEN = re.compile(r"ya29\.[^\s\"']+|eyJ[\w-]+(\.[\w-]*)*")
 GOOGLES_HOSTS = frozenset({"sts.googleapis.com", "iamcredentials.googleapis.com", "oauth2.googleapis.com"})
 """Where credentials may be exchanged: the hosts that google-github-actions/auth and Google's keys name."""
 
-_ADDRESS = re.compile(r"(?P<origin>(?P<scheme>https?)://(?P<host>[a-z0-9.-]+)(?::[0-9]+)?)/[!-~]*")
+_ADDRESS = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+)(?::[0-9]+)?/[!-~]*", re.IGNORECASE)
 """An address that everybody reads alike: nothing before the host but the scheme, nothing odd behind it."""
 
 _GARBAGE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
@@ -194,19 +194,20 @@ def _refuse_strangers(content: Mapping[str, Any], settings: Settings) -> None:
         if name in content and not _may_be_asked(str(content[name]), settings.emulator):
             raise ValueError(f"its {name} is not Google's")
     source = content.get("credential_source", {})
-    theirs = _ADDRESS.fullmatch(str(settings.github.id_token_request_url))
-    given = _ADDRESS.fullmatch(str(source.get("url", "")))
-    if source and (theirs is None or given is None or given["origin"] != theirs["origin"]):
+    theirs, given = (_origin(str(url)) for url in (settings.github.id_token_request_url, source.get("url")))
+    if source and (given is None or given != theirs):
         raise ValueError("its credential_source is not GitHub's")
 
 
 def _may_be_asked(url: str, emulator: str | None) -> bool:
+    hosts = {"127.0.0.1", "localhost"} if emulator else GOOGLES_HOSTS
+    return _origin(url) in {("http" if emulator else "https", host) for host in hosts}
+
+
+def _origin(url: str) -> tuple[str, str] | None:
+    """Scheme and host; the port is left to whoever wrote the address, since some leave out the usual one."""
     address = _ADDRESS.fullmatch(url)
-    if address is None:
-        return False
-    if emulator:
-        return address["scheme"] == "http" and address["host"] in {"127.0.0.1", "localhost"}
-    return address["scheme"] == "https" and address["host"] in GOOGLES_HOSTS
+    return (address["scheme"].lower(), address["host"].lower()) if address else None
 
 
 def _url(emulator: str | None, host: str, path: str) -> str:
