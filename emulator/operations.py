@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -51,6 +52,7 @@ class Operations:
             except ApiError as error:
                 result = error
             except Exception as error:  # noqa: BLE001 - a bug of the emulator must end the operation, not hang it
+                traceback.print_exc()
                 result = ApiError(grpc.StatusCode.INTERNAL, f"emulator: {error!r}")
             with self._changed:
                 operation.result = result

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
-import io
 import os
 import re
 import shutil
 import subprocess
-import tarfile
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
@@ -54,6 +52,7 @@ Substitution = cloudbuild_v1.BuildOptions.SubstitutionOption
 PENDING, QUEUED, WORKING = Status(Status.PENDING), Status(Status.QUEUED), Status(Status.WORKING)
 SUCCESS, FAILURE = Status(Status.SUCCESS), Status(Status.FAILURE)
 TIMEOUT, CANCELLED = Status(Status.TIMEOUT), Status(Status.CANCELLED)
+INTERNAL_ERROR = Status(Status.INTERNAL_ERROR)
 FETCH_SOURCE_FAILED, USER_BUILD_STEP = (
     FailureType(FailureType.FETCH_SOURCE_FAILED),
     FailureType(FailureType.USER_BUILD_STEP),
@@ -496,6 +495,10 @@ class CloudBuild:
         folder = self._world.settings.state / "builds" / build.id
         try:
             self._run_in(record, folder)
+        except Exception:
+            with self._lock:  # a bug of the emulator must not leave a build that everybody waits for
+                build.status = INTERNAL_ERROR
+            raise
         finally:
             timer.cancel()
             shutil.rmtree(folder, ignore_errors=True)
@@ -658,20 +661,24 @@ def _check_out(repository: Path, commit: str, target: Path) -> None:
     if not _COMMIT.fullmatch(commit):
         raise SourceError(f"fatal: couldn't find remote ref {commit}")
     try:
-        archive = _git(repository, "archive", "--format=tar", commit)
+        # By way of an index of its own: the repository's work tree, and what is staged there, are somebody's.
+        elsewhere = {"GIT_INDEX_FILE": str(target.parent / "index"), "GIT_WORK_TREE": str(target)}
+        target.mkdir(parents=True)
+        _git(repository, "read-tree", commit, variables=elsewhere)
+        _git(repository, "checkout-index", "--all", variables=elsewhere)
     except SourceError:
         raise SourceError(f"fatal: couldn't find remote ref {commit}") from None
-    target.mkdir(parents=True)
-    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-        files.extractall(target, filter="data")
 
 
-def _git(repository: Path, *arguments: str) -> bytes:
+def _git(repository: Path, *arguments: str, variables: Mapping[str, str] | None = None) -> bytes:
     # Variables such as GIT_DIR, set where the emulator is started from a hook, would lead to another repository.
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         return subprocess.run(
-            ["git", "-C", str(repository), *arguments], check=True, capture_output=True, env=variables
+            ["git", "-C", str(repository), *arguments],
+            check=True,
+            capture_output=True,
+            env=kept | dict(variables or {}),
         ).stdout
     except subprocess.CalledProcessError as error:
         raise SourceError(error.stderr.decode(errors="replace").strip()) from error
