@@ -23,7 +23,7 @@ COPY --from=build /install /
 # Root, as GitHub asks of an action's container: the workspace and the files that the runner mounts are root's.
 #
 # The container starts in the workspace, with the environment of the workflow and the home folder of the job. None of
-# these may bring modules of their own: Python finds its script's folder by the full name, and looks neither at
-# PYTHONPATH and its like (-E) nor for packages in the home folder (-s). Exec form: Python itself is told of a
-# cancellation.
-ENTRYPOINT ["python", "-E", "-s", "/action/entrypoint.py"]
+# these may bring a Python or modules of their own: Python and its script are called by their full names, and Python
+# looks neither at PYTHONPATH and its like (-E) nor for packages in the home folder (-s). Exec form: Python itself is
+# told of a cancellation.
+ENTRYPOINT ["/usr/local/bin/python", "-E", "-s", "/action/entrypoint.py"]
