@@ -94,7 +94,7 @@ def _update(name: str, image: str) -> None:
 def _call(method: str, name: str, body: Any = None) -> dict[str, Any] | None:
     """One request to the emulator's Cloud Run; ``None`` for what is not there."""
     # The address is the emulator's own, which it puts into the environment of its build steps.
-    request = urllib.request.Request(  # noqa: S310
+    request = urllib.request.Request(  # noqa: S310 - loopback
         f"{os.environ[BASE_URL_VARIABLE]}/run.googleapis.com/v2/{name}",
         method=method,
         data=None if body is None else json.dumps(body).encode(),

@@ -200,7 +200,7 @@ class Cloud:
             return json.load(answer)
 
     def _post(self, path: str, body: Mapping[str, Any]) -> Any:
-        request = urllib.request.Request(f"{self._base}/emulator/{path}", json.dumps(body).encode())  # noqa: S310
+        request = urllib.request.Request(f"{self._base}/emulator/{path}", json.dumps(body).encode())  # noqa: S310 - loopback
         with urllib.request.urlopen(request) as answer:  # noqa: S310 - loopback
             return json.load(answer)
 

@@ -626,7 +626,7 @@ class CloudRun:
                 return None
             weights = [1 if tag else target.percent for target in targets]
             # Only where a request goes depends on this choice, nothing secret does.
-            chosen = random.choices(targets, weights)[0]  # noqa: S311
+            chosen = random.choices(targets, weights)[0]  # noqa: S311 - shares traffic, hides nothing
             return record.revisions.get(self._target(record, chosen))
 
     @staticmethod
