@@ -18,6 +18,7 @@ from octue_action.settings import Settings, load
 if TYPE_CHECKING:
     from octue_action.apply import Outcome
     from octue_action.deployment import Deployment
+    from octue_action.google import Google
     from octue_action.plan import Plan
 
 SUCCESS, FAILURE, BAD_INPUTS = 0, 1, 2
@@ -70,11 +71,8 @@ def _refuse_unavailable(settings: Settings) -> None:
 
 
 def _run(settings: Settings, runner: Runner, start: float) -> int:
-    from octue_action.apply import apply
     from octue_action.auth import sign_in
-    from octue_action.deployment import Existing, desired, known, without_looking_for_builds
     from octue_action.google import Google
-    from octue_action.plan import make_plan
 
     for notice in settings.notices:
         runner.notice(_told(notice), title=notice.title, file=notice.file, line=notice.line, column=notice.column)
@@ -82,28 +80,49 @@ def _run(settings: Settings, runner: Runner, start: float) -> int:
         credentials = sign_in(settings, runner.mask)
         runner.info(f"Signed in as {settings.deployer_service_account or 'this repository'}.")
     google = Google(credentials, settings.emulator, runner.info)
-    with runner.group("Plan"):
-        existing = Existing.read(google, settings)
-        deployments = [desired(settings, service, existing) for service in settings.services]
-        read = {
-            address: resource for deployment in deployments for address, resource in known(deployment, existing).items()
-        }
-        resources = {r.address: r for deployment in deployments for r in deployment.resources}
-        plan = make_plan(tuple(resources.values()), google, adopt=settings.adopt, known=read)
-        for line in report.plan_lines(plan):
-            runner.info(line)
+    deployments, plan = _plan(settings, google, runner)
     if plan.refusals:
-        runner.set_outputs({"plan": json.dumps(plan.as_json()), "changed": "false"})
         return _report_refusals(plan, deployments, runner)
     if settings.mode == "plan":
         runner.set_outputs(_outputs(deployments, plan, ()))
         runner.write_summary(report.plan_summary(plan, deployments))
         return SUCCESS
+    return _deploy(deployments, plan, google, runner, start)
+
+
+def _plan(settings: Settings, google: Google, runner: Runner) -> tuple[list[Deployment], Plan]:
+    """Work out what would be done for all services together, and log it."""
+    from octue_action.deployment import Existing, desired, known
+    from octue_action.plan import make_plan
+
+    with runner.group("Plan"):
+        existing = Existing.read(google, settings)
+        deployments = [desired(settings, service, existing) for service in settings.services]
+        read = {address: r for deployment in deployments for address, r in known(deployment, existing).items()}
+        resources = {r.address: r for deployment in deployments for r in deployment.resources}
+        plan = make_plan(tuple(resources.values()), google, adopt=settings.adopt, known=read)
+        for line in report.plan_lines(plan):
+            runner.info(line)
+    return deployments, plan
+
+
+def _deploy(deployments: Sequence[Deployment], plan: Plan, google: Google, runner: Runner, start: float) -> int:
+    """Carry the plan out, and tell what became of it."""
+    from octue_action.apply import apply
+    from octue_action.deployment import without_looking_for_builds
+
     with runner.group("Apply") if plan.has_changes else contextlib.nullcontext():
         outcomes = apply(without_looking_for_builds(plan), google, lambda outcome: _log(outcome, runner))
     runner.set_outputs(_outputs(deployments, plan, outcomes))
     runner.write_summary(report.deployment_summary(deployments, outcomes, time.monotonic() - start))
-    return _end(deployments, outcomes, runner)
+    failures = [(outcome.failure, outcome.change.resource) for outcome in outcomes if outcome.failure is not None]
+    for failure, resource in failures:
+        _annotate(failure, resource.label, runner)
+    if failures:
+        return FAILURE
+    for deployment in deployments:
+        runner.info(f"{deployment.service.service} answers questions on {deployment.topic.resource_name}.")
+    return SUCCESS
 
 
 def _log(outcome: Outcome, runner: Runner) -> None:
@@ -112,23 +131,11 @@ def _log(outcome: Outcome, runner: Runner) -> None:
 
 
 def _report_refusals(plan: Plan, deployments: Sequence[Deployment], runner: Runner) -> int:
+    runner.set_outputs({"plan": json.dumps(plan.as_json()), "changed": "false"})
     for refusal in plan.refusals:
         _annotate(refusal, "Something is in the way", runner)
     runner.write_summary(report.refused_summary(plan, deployments))
     return FAILURE
-
-
-def _end(deployments: Sequence[Deployment], outcomes: Sequence[Outcome], runner: Runner) -> int:
-    failures = [outcome for outcome in outcomes if outcome.failure is not None]
-    for outcome in failures:
-        failure = outcome.failure
-        if failure is not None:
-            _annotate(failure, outcome.change.resource.label, runner)
-    if failures:
-        return FAILURE
-    for deployment in deployments:
-        runner.info(f"{deployment.service.service} answers questions on {deployment.topic.resource_name}.")
-    return SUCCESS
 
 
 def _outputs(deployments: Sequence[Deployment], plan: Plan, outcomes: Sequence[Outcome]) -> dict[str, str]:

@@ -123,6 +123,17 @@ def test_a_conflict_that_does_not_end_is_a_failure(cloud: Cloud, monkeypatch: py
     assert run(cloud, Thing(thing_id="a"))["a"].status is Status.FAILED
 
 
+def test_a_fault_of_our_own_fails_only_its_resource_and_says_whose_it_is(cloud: Cloud) -> None:
+    class Faulty(Thing):
+        def create(self, google: Google) -> Self:  # noqa: ARG002 - as Thing's
+            raise LookupError("oh")
+
+    outcomes = run(cloud, Faulty(thing_id="a"), Thing(thing_id="b"))
+
+    assert [outcome.status for outcome in outcomes.values()] == [Status.FAILED, Status.APPLIED]
+    assert "a fault of the action itself, not of your service: LookupError: oh" in str(outcomes["a"].failure)
+
+
 def test_another_refusal_is_not_tried_again(cloud: Cloud) -> None:
     cloud.errors["create a"] = [GoogleError("create_thing", "PERMISSION_DENIED", "no")] * 2
 

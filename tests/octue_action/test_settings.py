@@ -272,6 +272,7 @@ WRONG_INPUTS = [
     ("image", "Sum:1.0", "Input `image` is 'Sum:1.0'.", "an image"),
     ("branch_pattern", "(main", "it is not a regular expression", "^main$"),
     ("branch_pattern", "^(?!main)", "Cloud Build knows no look-ahead", "^main$"),
+    ("build_trigger", "none", "Input `build_trigger` is 'none', and no image is given.", "input `image`, too"),
     ("build_trigger", "pull", "Input `build_trigger` is 'pull'.", "push, manual or none"),
     ("repository_connection", "github/sum", "'github/sum'", "projects/PROJECT/locations/REGION/connections"),
     (

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from google.cloud import iam_admin_v1
 
-from emulator.errors import already_exists, not_found
+from emulator.errors import ApiError, already_exists, failed_precondition, not_found, permission_denied
 from emulator.world import World
 from octue_action.google import Failure, Google, GoogleError
 from octue_action.plan import Action, make_plan
@@ -34,9 +34,17 @@ class Flapping:
     """IAM as a recording shows it of a new account: seen, not seen, and seen again.
 
     :param seen: for each reading in turn, whether the account is seen; it is for ever after.
+    :param unseen: how an account reads that is not seen.
     """
 
-    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch, seen: list[bool]) -> None:
+    def __init__(
+        self,
+        world: World,
+        monkeypatch: pytest.MonkeyPatch,
+        seen: list[bool],
+        unseen: Callable[[str], ApiError] = not_found,
+    ) -> None:
+        self._unseen = unseen
         self._read = world.iam._account
         self._seen: Iterator[bool] = iter(seen)
         self.readings = 0
@@ -45,7 +53,7 @@ class Flapping:
     def _account(self, *arguments: Any) -> iam_admin_v1.ServiceAccount:
         self.readings += 1
         if not next(self._seen, True):
-            raise not_found("Unknown service account")
+            raise self._unseen("Unknown service account")
         found: iam_admin_v1.ServiceAccount = self._read(*arguments)
         return found
 
@@ -56,6 +64,22 @@ def test_a_new_account_is_read_until_it_is_seen_three_times_in_a_row(
     flapping = Flapping(world, monkeypatch, seen=[True, True, False, True, False])
     assert diff(account, account.create(google)) == ()
     assert flapping.readings == 5 + 3
+
+
+def test_a_new_account_that_reads_as_forbidden_is_read_again(
+    account: ServiceAccount, google: Google, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flapping = Flapping(world, monkeypatch, seen=[False, True, False], unseen=permission_denied)
+    assert diff(account, account.create(google)) == ()
+    assert flapping.readings == 3 + 3
+
+
+def test_a_new_account_that_cannot_be_read_for_another_reason_is_an_error_at_once(
+    account: ServiceAccount, google: Google, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Flapping(world, monkeypatch, seen=[False], unseen=failed_precondition)
+    with pytest.raises(GoogleError, match="FAILED_PRECONDITION"):
+        account.create(google)
 
 
 def test_an_account_that_exists_and_reads_as_absent_is_taken_as_it_is(
