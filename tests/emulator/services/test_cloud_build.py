@@ -14,6 +14,7 @@ from google.cloud.devtools.cloudbuild_v1.services.cloud_build.transports import 
 from google.cloud.run_v2.services.services.transports import ServicesGrpcTransport
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from emulator.services import cloud_build
 from emulator.world import World, WorldSettings
 
 PROJECT = "projects/my-project"
@@ -515,3 +516,30 @@ def test_closing_the_world_stops_its_builds(client: cloudbuild_v1.CloudBuildClie
     name = operation.metadata.build.name
     found = client.get_build(request=cloudbuild_v1.GetBuildRequest(name=name))
     assert found.status == Status.CANCELLED
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_commit_is_checked_out_beside_what_the_repository_has_in_work(
+    client: cloudbuild_v1.CloudBuildClient, repository: Path, tmp_path: Path, world: World, bare: bool
+) -> None:
+    (repository / "unfinished").write_text("somebody's work")
+    before = git(repository, "status", "--short")
+    if bare:
+        git(tmp_path, "clone", "--quiet", "--bare", str(repository), "bare.git")
+        world.settings.repositories["my-org/sum"] = tmp_path / "bare.git"  # type: ignore[index]  # a dict in these tests
+
+    done = build(client, bash("test -f Dockerfile && test ! -e unfinished"))
+
+    assert done.status == Status.SUCCESS
+    assert git(repository, "status", "--short") == before
+
+
+def test_a_bug_of_the_emulator_ends_the_build_that_it_breaks(
+    client: cloudbuild_v1.CloudBuildClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(cloud_build, "_check_out", broken)
+
+    assert build(client, bash("true")).status == Status.INTERNAL_ERROR
