@@ -333,6 +333,7 @@ def _explain(error: Exception, settings: Settings, claims: Mapping[str, Any]) ->
         member = f"principalSet://iam.googleapis.com/{pool}/attribute.repository_id/{settings.github.repository_id}"
         return AuthenticationError(
             f"This repository may not act as {settings.deployer_service_account}, or there is no such account: {text}",
+            f"# Is the name right? gcloud iam service-accounts list --project={settings.project_id}\n"
             f"gcloud iam service-accounts add-iam-policy-binding {settings.deployer_service_account} "
             f"--project={settings.project_id} --role=roles/iam.workloadIdentityUser --member='{member}'",
         )

@@ -50,12 +50,14 @@ class Failure(Exception):
 
     :param message: what happened and why.
     :param remedy: one thing to do, which can be pasted; empty where none is known.
+    :param log_url: of a build that failed: where its log is.
     """
 
-    def __init__(self, message: str, remedy: str = "") -> None:
+    def __init__(self, message: str, remedy: str = "", log_url: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.remedy = remedy
+        self.log_url = log_url
 
 
 def fault(error: Exception) -> Failure:
@@ -308,7 +310,7 @@ class Google:
             raise GoogleError("operation", "DEADLINE_EXCEEDED", f"{state.name} took over {seconds:.0f} s.")
         if state.HasField("error"):
             error = exceptions.from_grpc_status(_status_code(state.error.code), state.error.message)
-            raise _google_error(operation.operation.name.rpartition("/")[0], error)
+            raise _google_error("Cloud Run", error)
         answer = response_type()
         state.response.Unpack(response_type.pb(answer))  # type: ignore[attr-defined]  # proto-plus gives each class pb()
         return answer

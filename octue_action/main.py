@@ -112,7 +112,7 @@ def _deploy(deployments: Sequence[Deployment], plan: Plan, google: Google, runne
     from octue_action.deployment import without_looking_for_builds
 
     with runner.group("Apply") if plan.has_changes else contextlib.nullcontext():
-        outcomes = apply(without_looking_for_builds(plan), google, lambda outcome: _log(outcome, runner))
+        outcomes = apply(without_looking_for_builds(plan), google, lambda outcome: _log(outcome, plan, runner))
     runner.set_outputs(_outputs(deployments, plan, outcomes))
     runner.write_summary(report.deployment_summary(deployments, outcomes, time.monotonic() - start))
     failures = [(outcome.failure, outcome.change.resource) for outcome in outcomes if outcome.failure is not None]
@@ -125,9 +125,12 @@ def _deploy(deployments: Sequence[Deployment], plan: Plan, google: Google, runne
     return SUCCESS
 
 
-def _log(outcome: Outcome, runner: Runner) -> None:
+def _log(outcome: Outcome, plan: Plan, runner: Runner) -> None:
+    """Log what was done; also what was planned, and found to be done already when its turn came."""
     if outcome.status != "unchanged":
         runner.info(report.outcome_line(outcome))
+    elif plan.by_address[outcome.change.resource.address].action != "no-op":
+        runner.info(f"= {outcome.change.resource.label} is as planned already: the build has changed it")
 
 
 def _report_refusals(plan: Plan, deployments: Sequence[Deployment], runner: Runner) -> int:
@@ -142,7 +145,8 @@ def _outputs(deployments: Sequence[Deployment], plan: Plan, outcomes: Sequence[O
     """The outputs of the contract: those of the first service by themselves, those of all as JSON."""
     stands: dict[str, Any] = {c.resource.address: c.actual for c in plan.changes}
     stands |= {o.change.resource.address: o.resource for o in outcomes if o.resource is not None}
-    each = {deployment.service.service: _outputs_of(deployment, stands) for deployment in deployments}
+    logs = {o.change.resource.address: o.failure.log_url for o in outcomes if o.failure is not None}
+    each = {deployment.service.service: _outputs_of(deployment, stands, logs) for deployment in deployments}
     return {
         **next(iter(each.values())),
         "changed": "true" if any(outcome.status == "applied" for outcome in outcomes) else "false",
@@ -151,9 +155,9 @@ def _outputs(deployments: Sequence[Deployment], plan: Plan, outcomes: Sequence[O
     }
 
 
-def _outputs_of(deployment: Deployment, stands: Mapping[str, Any]) -> dict[str, str]:
+def _outputs_of(deployment: Deployment, stands: Mapping[str, Any], logs: Mapping[str, str]) -> dict[str, str]:
     service = stands.get(deployment.service.address)
-    image = stands.get(deployment.image.address) if deployment.image is not None else None
+    image_address = deployment.image.address if deployment.image is not None else ""
     return {
         "service_url": getattr(service, "url", ""),
         "topic_name": deployment.topic.resource_name,
@@ -161,7 +165,7 @@ def _outputs_of(deployment: Deployment, stands: Mapping[str, Any]) -> dict[str, 
         "service_account": deployment.account,
         "image": deployment.service.image,
         "revision": getattr(service, "revision", ""),
-        "build_log_url": getattr(image, "build_log_url", ""),
+        "build_log_url": logs.get(image_address) or getattr(stands.get(image_address), "build_log_url", ""),
     }
 
 

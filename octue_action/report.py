@@ -166,7 +166,7 @@ def _outcome_row(outcome: Outcome) -> str:
     else:
         done = f"{_WAS[outcome.change.action]}{_details(outcome.change.fields)}"
         took = f"{outcome.seconds:.1f} s" if outcome.status is Status.APPLIED else ""
-    log_url = getattr(outcome.resource, "build_log_url", "")
+    log_url = outcome.failure.log_url if outcome.failure else getattr(outcome.resource, "build_log_url", "")
     if log_url.startswith(CONSOLE):
         done += f' (<a href="{_text(log_url)}">log of the build</a>)'
     elif log_url:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from octue_action.problems import Rejected
 
 _EXPECTED = "a path inside the repository, such as {example}"
-_CHECKOUT = " Is the repository checked out (actions/checkout) in a step before this one?"
+_CHECKOUT = " Is it committed, and the repository checked out (actions/checkout) in a step before this one?"
 
 
 class Missing(Rejected):

@@ -7,8 +7,10 @@ GitHub's runner sets, the emulator as another, the service as a third, and Octue
 from __future__ import annotations
 
 import contextlib
+import html
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -55,8 +57,8 @@ def demonstrate(folder: Path) -> None:
         heading("1. From a repository to an answered question")
         first = cloud.deploy()
         expect(first.requests <= MOST_REQUESTS, f"{first.requests} requests, more than {MOST_REQUESTS}")
-        print(first.summary)
         answer = cloud.ask(first)
+        first.show()
 
         heading("2. The same commit again: nothing to do")
         second = cloud.deploy()
@@ -120,6 +122,16 @@ class Run:
         self.requests = requests
         self.writes = writes
 
+    def show(self) -> None:
+        """Print the outputs and the summary, which on GitHub is a page."""
+        print("\nOutputs:")
+        for name, value in self.outputs.items():
+            print(f"  {name}: {value if len(value) < 120 else value[:117] + '...'}")
+        print("\nSummary:")
+        cells = re.sub(r"</t[dh]>\s*<t[dh]>", "  |  ", self.summary.replace("<br>", " "))
+        for line in html.unescape(re.sub(r"<[^>]*>", "", cells)).splitlines():
+            print(f"  {line}".rstrip())
+
 
 class Cloud:
     """The emulator, seen from outside.
@@ -152,11 +164,11 @@ class Cloud:
         }
         action = [sys.executable, "-E", "-s", str(ROOT / "entrypoint.py")]  # as in the Dockerfile
         start = time.monotonic()
-        code = subprocess.run(action, env=environment, cwd=self._repository, check=False).returncode
+        code = play_runner(action, environment, self._repository)
         expect(code == 0, f"the action ended with exit code {code}")
         made = [request for request in self._get("requests")[before:] if self._is_the_actions(request)]
         writes = [request["method"] for request in made if request["writes"]]
-        print(f"({time.monotonic() - start:.1f} s, {len(made)} requests, {len(writes)} of them write)")
+        print(f"({time.monotonic() - start:.1f} s, {len(made)} requests, {len(writes)} of them writes)")
         return Run(
             read_outputs(files["GITHUB_OUTPUT"]), files["GITHUB_STEP_SUMMARY"].read_text(), len(made), len(writes)
         )
@@ -203,6 +215,18 @@ class Cloud:
         request = urllib.request.Request(f"{self._base}/emulator/{path}", json.dumps(body).encode())  # noqa: S310 - loopback
         with urllib.request.urlopen(request) as answer:  # noqa: S310 - loopback
             return json.load(answer)
+
+
+def play_runner(action: list[str], environment: Mapping[str, str], workspace: Path) -> int:
+    """Run the action and show its log as GitHub's runner does: without the commands, and what they hide, in it."""
+    with subprocess.Popen(action, env=environment, cwd=workspace, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout or ():
+            command, _, text = line.strip().removeprefix("::").partition("::")
+            if not line.startswith("::"):
+                print(line, end="", flush=True)
+            elif not command.startswith(("add-mask", "endgroup")):
+                print(f"{command.partition(' ')[0]}: {text}" if command != "group" else f"--- {text}", flush=True)
+    return process.returncode
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from octue_action.google import SERVICE_ACCOUNT_NOT_YET_USABLE, Quirk, poll
+from octue_action.google import SERVICE_ACCOUNT_NOT_YET_USABLE, GoogleError, Quirk, poll
 from octue_action.resource import Mark, Resource, is_ours
 
 if TYPE_CHECKING:
@@ -94,10 +94,11 @@ class CloudRunService(Resource):
 
     @property
     def console_url(self) -> str:
-        return (
-            f"https://console.cloud.google.com/run/detail/{self.location}/{self.service}/metrics"
-            f"?project={self.project_id}"
-        )
+        return self._page("metrics")
+
+    def _page(self, tab: str) -> str:
+        where = f"{self.location}/{self.service}/{tab}?project={self.project_id}"
+        return f"https://console.cloud.google.com/run/detail/{where}"
 
     def read(self, google: Google) -> Self | None:
         from google.cloud import run_v2
@@ -119,7 +120,7 @@ class CloudRunService(Resource):
             service=self._write_into(run_v2.Service()),
         )
         operation = google.write(google.run.create_service, request, wait_out=self._quirks)
-        return self.canonical(google.finish_run(operation, run_v2.Service))
+        return self._finished(google, operation)
 
     def update(self, google: Google, actual: Self) -> Self:
         from google.cloud import run_v2
@@ -133,7 +134,7 @@ class CloudRunService(Resource):
             run_v2.UpdateServiceRequest(service=service),
             wait_out=self._quirks,
         )
-        return self.canonical(google.finish_run(operation, run_v2.Service))
+        return self._finished(google, operation)
 
     def delete(self, google: Google) -> None:
         from google.cloud import run_v2
@@ -141,6 +142,19 @@ class CloudRunService(Resource):
         operation = google.remove(google.run.delete_service, run_v2.DeleteServiceRequest(name=self.resource_name))
         if operation is not None:
             google.finish_run(operation, run_v2.Service)
+
+    def _finished(self, google: Google, operation: Any) -> Self:
+        """The service when the operation is done; one that fails leaves the revision before it serving."""
+        from google.cloud import run_v2
+
+        try:
+            return self.canonical(google.finish_run(operation, run_v2.Service))
+        except GoogleError as error:
+            error.remedy = (
+                "Read the last lines of the service's log, and see that the Dockerfile ends with the start of Octue's "
+                f"app, on $PORT:\n{self._page('logs')}"
+            )
+            raise
 
     @property
     def _quirks(self) -> list[Quirk]:

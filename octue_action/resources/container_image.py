@@ -158,4 +158,5 @@ def _build_failure(build: cloudbuild_v1.Build) -> Failure:
     return Failure(
         f"The build of the image ended with {build.status.name}{step}{': ' + detail if detail else ''}.",
         f"Read its log, mend the cause, and push again:\n{build.log_url}",
+        build.log_url,
     )

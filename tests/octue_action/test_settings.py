@@ -325,7 +325,12 @@ WRONG_INPUTS = [
     ("service_name", "product", "`name` is 'sum', but input `service_name` is 'product'.", "the same in both"),
     ("service_namespace", "other", "`namespace` is 'my-org', but input `service_namespace`", "the same in both"),
     ("services", "summ", "there is no service 'summ'. Perhaps you meant `sum`.", "one of sum"),
-    ("dockerfile", "docker/Dockerfile", "there is no such file. Is the repository checked out", "inside"),
+    (
+        "dockerfile",
+        "docker/Dockerfile",
+        "there is no such file. Is it committed, and the repository checked out",
+        "inside",
+    ),
     ("dockerfile", "/etc/passwd", "it leads out of the repository", "inside the repository"),
     ("dockerfile", "../Dockerfile", "it leads out of the repository", "inside the repository"),
     ("dockerfile", "docker\\Dockerfile", "does not belong in a path", "inside the repository"),
