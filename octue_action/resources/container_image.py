@@ -144,7 +144,11 @@ class ContainerImage(Resource):
                     google.progress(f"The build pushed the image, and then ended with {build.status.name}.")
                     return build
                 raise _build_failure(build)
-        raise Failure(f"The build takes longer than {BUILD_SECONDS / 60:.0f} minutes. Its log: {build.log_url}")
+        raise Failure(
+            f"The build takes longer than {BUILD_SECONDS / 60:.0f} minutes.",
+            f"Read its log, and see what it waits for:\n{build.log_url}",
+            build.log_url,
+        )
 
 
 def _is_under_way(build: cloudbuild_v1.Build) -> bool:

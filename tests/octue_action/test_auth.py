@@ -269,11 +269,11 @@ def test_a_repository_that_may_not_act_as_the_account_is_given_the_command(
     error = refusal(run_settings)
     assert f"This repository may not act as {world.iam.deployer}" in error.message
     member = world.sts.principal_set("repository_id", run_settings.github.repository_id)
-    assert error.remedy.splitlines() == [
-        "# Is the name right? gcloud iam service-accounts list --project=my-project",
+    assert error.remedy == (
+        "# Is the name right? gcloud iam service-accounts list --project=my-project\n"
         f"gcloud iam service-accounts add-iam-policy-binding {world.iam.deployer} --project=my-project "
-        f"--role=roles/iam.workloadIdentityUser --member='{member}'",
-    ]
+        f"--role=roles/iam.workloadIdentityUser --member='{member}'"
+    )
 
 
 def test_an_account_that_does_not_exist_is_named(run_settings: Settings) -> None:

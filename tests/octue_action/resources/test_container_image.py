@@ -189,8 +189,10 @@ def test_a_build_that_takes_too_long_is_a_failure_with_its_log(
     slow_image: ContainerImage, google: Google, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(container_image, "BUILD_SECONDS", 0.1)
-    with pytest.raises(Failure, match=r"The build takes longer than 0 minutes\. Its log: https://console"):
+    with pytest.raises(Failure, match=r"The build takes longer than 0 minutes\.") as caught:
         slow_image.create(google)
+    assert caught.value.log_url.startswith("https://console.cloud.google.com/cloud-build/builds")
+    assert caught.value.log_url in caught.value.remedy
 
 
 def test_the_log_is_told_of_while_it_is_waited_for(
