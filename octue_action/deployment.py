@@ -178,12 +178,14 @@ def desired(settings: Settings, service: ServiceSettings, existing: Existing) ->
         resource=f"projects/{settings.project_id}",
         role=settings.octue_role,
         member=f"serviceAccount:{account}",
+        member_may_be_new=bool(made),
         depends_on=_addresses(made),
     )
     invoker = IamMember(
         resource=run.resource_name,
         role="roles/run.invoker",
         member=f"serviceAccount:{account}",
+        member_may_be_new=bool(made),
         may_be_public=service.ingress == "all",
         part_of=run.address,
         depends_on=_addresses([run, *made]),

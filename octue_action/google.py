@@ -119,10 +119,10 @@ TRANSIENT = Quirk("", _is_transient, 60.0)
 
 SERVICE_ACCOUNT_NOT_YET_IN_POLICIES = Quirk(
     "Waiting until policies accept the new service account.",
-    _says(exceptions.InvalidArgument, "does not exist"),
+    _says(exceptions.InvalidArgument, r"service account .* does not exist"),
     5 * 60.0,
 )
-"""A policy names an account that was made a moment ago.
+"""A policy names an account that was made a moment ago; a role that does not exist is refused in like words, for ever.
 
 Source: hashicorp/terraform-provider-google, IamServiceAccountNotFound.
 """

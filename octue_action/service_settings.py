@@ -50,7 +50,6 @@ class ServiceSettings:
     :param runtime_service_account: e-mail of an account that exists; ``None`` for one of the service's own
     :param image: a ready image; ``None`` for the commit's
     :param dockerfile: path from the root of the repository, with ``/``
-    :param source_path: path of the app's folder from the root of the repository, with ``/``
     :param build_trigger: ``none`` where an image is given
     :param build_secrets: names of secrets that the build reads
     :param memory: e.g. ``512Mi``
@@ -61,14 +60,12 @@ class ServiceSettings:
 
     name: str
     namespace: str | None
-    organisation: str | None
     service: str
     region: str
     service_id: str | None
     runtime_service_account: str | None
     image: str | None
     dockerfile: str
-    source_path: str
     branch_pattern: str
     build_trigger: BuildTrigger
     repository_connection: str | None
@@ -109,17 +106,16 @@ class ServiceReader:
         trigger = self._build_trigger()
         for key in ("twine_path", "app_configuration_path"):
             self._take(key, self._inside(f"{key.removesuffix('_path')}.json"), "")
+        self._take("app_source_path", self._inside("."), ".")
         return ServiceSettings(
             name=name,
             namespace=namespace,
-            organisation=self._take("organisation", str, None),
             service=self._cloud_run_name(namespace, name),
             region=region,
             service_id=self._take("service_id", values.service_id, None),
             runtime_service_account=self._take("runtime_service_account", values.service_account, None),
             image=self._take("image", values.image, None),
             dockerfile=self._dockerfile(is_built=trigger != "none"),
-            source_path=self._take("app_source_path", self._inside("."), "."),
             branch_pattern=self._take("branch_pattern", values.branch_pattern, "^main$"),
             build_trigger=trigger,
             repository_connection=self._repository_connection(region),

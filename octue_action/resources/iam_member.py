@@ -29,6 +29,7 @@ class IamMember(Resource):
     :param granted: whether the member has the role.
     :param public: of an actual one: the grants to everyone on the internet, as ``--member=M --role=R``.
     :param may_be_public: whether that is wanted.
+    :param member_may_be_new: whether policies may not know the member yet, because this deployment makes it.
     """
 
     kind: ClassVar[str] = "iam_member"
@@ -40,6 +41,7 @@ class IamMember(Resource):
     granted: bool = True
     public: Annotated[tuple[str, ...], Mark.OUTPUT] = ()
     may_be_public: Annotated[bool, Mark.IDENTITY] = False
+    member_may_be_new: Annotated[bool, Mark.IDENTITY] = True
 
     @property
     def name(self) -> str:
@@ -115,9 +117,8 @@ class IamMember(Resource):
         policy.version = POLICY_VERSION
         # Without a mask the API takes bindings and etag, and leaves the audit configuration as it is.
         request = iam_policy_pb2.SetIamPolicyRequest(resource=self.resource, policy=policy)
-        return google.write(
-            self._client(google).set_iam_policy, request, wait_out=[SERVICE_ACCOUNT_NOT_YET_IN_POLICIES]
-        )
+        quirks = [SERVICE_ACCOUNT_NOT_YET_IN_POLICIES] if self.member_may_be_new else []
+        return google.write(self._client(google).set_iam_policy, request, wait_out=quirks)
 
     def _client(self, google: Google) -> Any:
         return google.run if "/services/" in self.resource else google.projects

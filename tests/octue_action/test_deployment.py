@@ -321,3 +321,15 @@ def test_a_service_that_is_changing_at_the_moment_is_read_again(deploy: Deploy) 
 
     assert deployment.service.address not in changing
     assert deployment.service.address in still
+
+
+@pytest.mark.parametrize(
+    ("inputs", "is_new"), [({}, True), ({"runtime_service_account": "own@my-project.iam.gserviceaccount.com"}, False)]
+)
+def test_only_an_account_that_this_deployment_makes_is_waited_for(
+    deploy: Deploy, inputs: dict[str, str], is_new: bool
+) -> None:
+    deployment = deploy(**inputs)
+    members = [resource for resource in deployment.resources if isinstance(resource, IamMember)]
+    assert [member.member_may_be_new for member in members] == [is_new, is_new]
+    assert deployment.service.account_may_be_new is is_new

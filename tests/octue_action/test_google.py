@@ -161,6 +161,11 @@ def test_a_writing_is_repeated_where_it_was_said_what_passes(google: Google, fai
             True,
         ),
         (door.SERVICE_ACCOUNT_NOT_YET_IN_POLICIES, exceptions.InvalidArgument("Invalid member: x."), False),
+        (
+            door.SERVICE_ACCOUNT_NOT_YET_IN_POLICIES,
+            exceptions.InvalidArgument("Role projects/p/roles/octue_service_user does not exist in the hierarchy."),
+            False,
+        ),
         (door.SERVICE_ACCOUNT_NOT_YET_IN_POLICIES, exceptions.NotFound("The project does not exist."), False),
         (
             door.SERVICE_ACCOUNT_NOT_YET_USABLE,

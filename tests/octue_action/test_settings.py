@@ -68,7 +68,7 @@ def test_octue_yaml_and_the_sdks_defaults_make_a_deployment(environment: dict[st
     )
     assert (service.memory, service.cpu, service.concurrency, service.timeout) == ("128Mi", "1", 10, 3600)
     assert (service.min_instances, service.max_instances, service.ingress) == (0, 10, "internal")
-    assert (service.dockerfile, service.source_path, service.branch_pattern) == ("Dockerfile", ".", "^main$")
+    assert (service.dockerfile, service.branch_pattern) == ("Dockerfile", "^main$")
     assert (service.build_trigger, service.service_id, service.image) == ("push", None, None)
 
 
