@@ -17,7 +17,9 @@ LABEL org.opencontainers.image.title="Deploy an Octue service to Cloud Run" \
       org.opencontainers.image.description="The GitHub Action that puts Octue services on Google Cloud Run" \
       org.opencontainers.image.vendor="Octue" \
       org.opencontainers.image.base.name="docker.io/library/python:3.13-slim"
-RUN python -m pip uninstall --yes --root-user-action=ignore pip
+# No pip, and nothing that would bring it back.
+RUN python -m pip uninstall --quiet --yes --root-user-action=ignore pip \
+    && find /usr -xdev -type d -name ensurepip -prune -exec rm -r {} +
 COPY --from=build /install /
 
 # Root, as GitHub asks of an action's container: the workspace and the files that the runner mounts are root's.
