@@ -2,12 +2,17 @@
 ARG BASE_IMAGE=python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 
 # What the final image gets is laid out under /install. Bytecode is compiled here, as the container lives for one run
-# only and would compile everything each time; it is not checked against the sources, which do not change either.
+# only and would compile everything each time. Of the libraries it takes the place of the sources, which is a quarter of
+# the image; of the action both are there, so that the trace of an error shows the line. It is not checked against the
+# sources, which do not change either.
 FROM ${BASE_IMAGE} AS build
-COPY requirements/action.txt /requirements.txt
-RUN python -m pip install --root=/install --root-user-action=ignore --disable-pip-version-check \
-      --no-cache-dir --no-compile --no-deps --require-hashes --only-binary=:all: --requirement=/requirements.txt \
-    && python -m compileall -q -j 0 --invalidation-mode=unchecked-hash -s /install -p / /install
+COPY requirements/action.txt requirements/prune.py /requirements/
+RUN python -m pip install --root=/install --root-user-action=ignore --disable-pip-version-check --no-cache-dir \
+      --no-compile --no-deps --require-hashes --only-binary=:all: --requirement=/requirements/action.txt \
+    && python /requirements/prune.py /install \
+    && python -m compileall -q -j 0 -b --invalidation-mode=unchecked-hash -s /install -p / /install \
+    && find /install -name '*.py' -delete \
+    && rm -r /install/usr/local/bin
 COPY entrypoint.py /install/action/
 COPY octue_action /install/action/octue_action
 RUN python -m compileall -q --invalidation-mode=unchecked-hash -s /install -p / /install/action
