@@ -1,7 +1,9 @@
-"""Google's own Pub/Sub emulator, where this machine has it, to hold ours against."""
+"""What a machine may have beside Python: a Docker engine, and Google's own Pub/Sub emulator to hold ours against."""
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import socket
 import subprocess
@@ -12,6 +14,24 @@ import grpc
 import pytest
 
 START_SECONDS = 60
+DOCKERFILE = Path(__file__).parent.parent / "Dockerfile"
+
+
+@pytest.fixture(scope="session")
+def engine() -> str:
+    """A Docker engine that answers: the name of the image that the action's is built on there.
+
+    ``ACTION_BASE_IMAGE`` names a stand-in where the engine reaches no registry. With ``REQUIRE_ENGINE`` a machine
+    without an engine is a failure and not a skip.
+    """
+    docker = shutil.which("docker")
+    if docker is None or subprocess.run([docker, "info"], capture_output=True, check=False).returncode:
+        if os.environ.get("REQUIRE_ENGINE"):
+            pytest.fail("No Docker engine answers, and REQUIRE_ENGINE is set")
+        pytest.skip("NOT TESTED IN A CONTAINER: no Docker engine answers on this machine; .ci/engine makes one")
+    base = re.search(r"^ARG BASE_IMAGE=(\S+)", DOCKERFILE.read_text(), re.MULTILINE)
+    assert base is not None
+    return os.environ.get("ACTION_BASE_IMAGE", base[1])
 
 
 def _command() -> list[str]:
