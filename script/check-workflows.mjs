@@ -23,25 +23,13 @@ const { parse } = await import("yaml");
 
 const OWN_ACTION = "octue/deploy-cloud-run-action";
 
-// The inputs of the actions in use, at the very commits in use: nothing is asked of GitHub. An action that is not here
-// is a finding, so that a new commit is looked at.
-const INPUTS = {
-  // v7.0.1
-  "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1":
-    "repository ref token ssh-key ssh-known-hosts ssh-strict ssh-user persist-credentials path clean filter " +
-    "sparse-checkout sparse-checkout-cone-mode fetch-depth fetch-tags show-progress lfs submodules " +
-    "set-safe-directory github-server-url allow-unsafe-pr-checkout",
-  // v7.0.0
-  "actions/setup-python@5fda3b95a4ea91299a34e894583c3862153e4b97":
-    "python-version python-version-file cache architecture check-latest token cache-dependency-path " +
-    "update-environment allow-prereleases freethreaded pip-version",
-};
+const ACTIONS_IN_USE = parse(readFileSync(new URL("actions-in-use.yml", import.meta.url), "utf8"));
 
 const actionsMetadataProvider = {
   async fetchActionMetadata({ owner, name, ref }) {
     if (`${owner}/${name}` === OWN_ACTION) return parse(readFileSync("action.yml", "utf8"));
-    const inputs = INPUTS[`${owner}/${name}@${ref}`];
-    return inputs && { inputs: Object.fromEntries(inputs.split(" ").map((input) => [input, {}])) };
+    const known = ACTIONS_IN_USE[`${owner}/${name}@${ref}`];
+    return known && { inputs: Object.fromEntries(known.inputs.split(" ").map((input) => [input, {}])) };
   },
 };
 
