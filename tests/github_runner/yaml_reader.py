@@ -1,0 +1,77 @@
+"""YAML as the runner reads it: ``YamlObjectReader.cs``, plain scalars by the core schema of YAML 1.2."""
+
+from __future__ import annotations
+
+import re
+from typing import TypeAlias
+
+import yaml
+
+from tests.github_runner.errors import ActionRefused, NotModelled
+
+Node: TypeAlias = "str | list[Node] | dict[str, Node]"
+
+_NULL = ("", "null", "Null", "NULL", "~")
+_BOOLEAN = ("true", "True", "TRUE", "false", "False", "FALSE")
+_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_ODD_NUMBER = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_SAME_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,13})(\.[0-9]{0,3}[1-9])?")
+
+
+def read(text: str) -> Node:
+    """The document with every scalar as the text that the runner makes of it: ``True`` is ``true``, ``~`` is empty.
+
+    :raises ActionRefused: where the runner does not accept it: no YAML, anchors, a key twice in a mapping.
+    :raises NotModelled: for tags, and numbers that the runner would write differently.
+    """
+    try:
+        for event in yaml.parse(text, Loader=yaml.BaseLoader):
+            _check(event)
+        node = yaml.compose(text, Loader=yaml.BaseLoader)
+    except yaml.YAMLError as error:
+        raise ActionRefused(f"The file is no YAML: {error}") from error
+    if node is None:
+        raise ActionRefused("The file is empty")
+    return _value(node)
+
+
+def _check(event: object) -> None:
+    if getattr(event, "anchor", None) is not None:
+        raise ActionRefused(f"Anchors are not supported: {event}")
+    if getattr(event, "tag", None) is not None:
+        raise NotModelled(f"the tag of {event}")
+
+
+def _value(node: yaml.Node) -> Node:
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node)
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(item) for item in node.value]
+    if isinstance(node, yaml.ScalarNode):
+        return _scalar(node)
+    raise NotModelled(f"a {type(node).__name__} in YAML")
+
+
+def _mapping(node: yaml.MappingNode) -> dict[str, Node]:
+    mapping: dict[str, Node] = {}
+    for key_node, value_node in node.value:
+        key = _value(key_node)
+        if not isinstance(key, str):
+            raise ActionRefused(f"A key must be a text:{node.start_mark}")
+        if key.lower() in (earlier.lower() for earlier in mapping):
+            raise ActionRefused(f"'{key}' is already defined:{key_node.start_mark}")
+        mapping[key] = _value(value_node)
+    return mapping
+
+
+def _scalar(node: yaml.ScalarNode) -> str:
+    text = str(node.value)
+    if node.style is not None:  # quoted or a block: a text as it is
+        return text
+    if text in _NULL:
+        return ""
+    if text in _BOOLEAN:
+        return text.lower()
+    if _ODD_NUMBER.fullmatch(text) or (_NUMBER.fullmatch(text) and not _SAME_NUMBER.fullmatch(text)):
+        raise NotModelled(f"the number {text}, which the runner would write in its own way; quote it")
+    return text
