@@ -57,7 +57,7 @@ def outputs(uses: Value) -> frozenset[str] | None:
     folder = _file(uses)
     if folder is None:
         known = _actions_in_use()[uses.text]
-        return frozenset(known["outputs"].text.split()) if known.exists else None
+        return frozenset(known["outputs"].text.lower().split()) if known.exists else None
     action = next((file for name in ("action.yml", "action.yaml") if (file := folder / name).is_file()), None)
     return None if action is None else frozenset(name.lower() for name, _ in read(action)["outputs"].items())
 

@@ -16,10 +16,10 @@ _SHELLCHECK = Path(sys.executable).parent / "shellcheck"
 _SETTINGS = Path(__file__).parents[2] / ".shellcheckrc"
 
 # docs.github.com, "Workflow syntax for GitHub Actions", on `shell`: without one, it is bash without pipefail.
-_SHEBANGS = {
-    "": "#!/bin/bash -e",
-    "bash": "#!/bin/bash -eo pipefail",
-    "sh": "#!/bin/sh -e",
+_BEGINNINGS = {
+    "": "#!/bin/bash\nset -e",
+    "bash": "#!/bin/bash\nset -eo pipefail",
+    "sh": "#!/bin/sh\nset -e",
 }
 
 # docs.github.com, "Variables reference": what every job has, beside what its workflow gives it.
@@ -50,11 +50,11 @@ def scripts(document: Value) -> Iterator[Finding]:
 def _script(step: Value, group: Steps) -> Iterator[Finding]:
     places = [step, *(it["defaults"]["run"] for it in (group.job, group.document) if it is not None)]
     shell = next((it["shell"] for it in places if it["shell"].exists), step["shell"])
-    if shell.text not in _SHEBANGS:
+    if shell.text not in _BEGINNINGS:
         yield shell.finding(f"nothing here checks a script for {shell.text!r}: write it for bash, or call a file.")
         return
     given = [name for it in (group.document, group.job, step) if it is not None for name, _ in it["env"].items()]
-    for line, message in _shellcheck(_SHEBANGS[shell.text], given, _without_expressions(step["run"].text)):
+    for line, message in _shellcheck(_BEGINNINGS[shell.text], given, _without_expressions(step["run"].text)):
         yield Finding(step.file, _line(step["run"], line), message)
 
 
@@ -70,13 +70,14 @@ def _without_expressions(script: str) -> str:
     return EXPRESSION.sub(lambda expression: re.sub(r"[^\n]", "_", expression[0]), script)
 
 
-def _shellcheck(shebang: str, variables: list[str], script: str) -> Iterator[tuple[int, str]]:
+def _shellcheck(beginning: str, variables: list[str], script: str) -> Iterator[tuple[int, str]]:
     """What shellcheck finds, each with its line in the script, from 1.
 
+    :param beginning: what bash or sh is called with
     :param variables: those that the environment has, whatever is in them
     """
     names = " ".join((*_VARIABLES, *filter(str.isidentifier, variables)))  # a shell has no others
-    before = f"{shebang}\nread -r {names}; export {names}\n"
+    before = f"{beginning}\nread -r {names}; export {names}\n"
     command = [str(_SHELLCHECK), f"--rcfile={_SETTINGS}", f"--exclude={_OF_EXPRESSIONS}", "--format=json", "-"]
     result = subprocess.run(command, input=before + script, capture_output=True, text=True, check=False)
     if result.returncode > 1:  # 1 is for findings
