@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from octue_action.problems import Problem
 from octue_action.settings import INPUTS, InvalidSettings, load
 from script.workflow_checks.document import EXPRESSION, Finding, Value, references
-from script.workflow_checks.repository import OWN, all_steps, calls, is_own_action, root
+from script.workflow_checks.repository import all_steps, calls, is_own_action, root
 
 _INSTEAD = {"number": "a number without quotes", "boolean": "true or false, without quotes"}
+_PASSES_ON = Path(".github/workflows/deploy.yml")
 _OF_THE_REPOSITORY = frozenset({"config", "services", "dockerfile"})
 _AN_IMAGE = "europe-docker.pkg.dev/project/repository/image:tag"
 
@@ -56,8 +58,8 @@ def of_this_action(workflow: Value) -> Iterator[Finding]:
         for step in group.steps:
             if is_own_action(step["uses"]):
                 yield from _refused(step["with"], workflow)
-    for _, job, _ in calls(workflow):
-        if job["uses"].text.startswith(f"{OWN}/"):
+    for _, job, called in calls(workflow):
+        if called.file.resolve() == _PASSES_ON.resolve():
             yield from _refused(job["with"], workflow)
 
 
