@@ -26,9 +26,9 @@ const OWN_ACTION = "octue/deploy-cloud-run-action";
 const ACTIONS_IN_USE = parse(readFileSync(new URL("actions-in-use.yml", import.meta.url), "utf8"));
 
 const actionsMetadataProvider = {
-  async fetchActionMetadata({ owner, name, ref }) {
+  async fetchActionMetadata({ owner, name, path, ref }) {
     if (`${owner}/${name}` === OWN_ACTION) return parse(readFileSync("action.yml", "utf8"));
-    const known = ACTIONS_IN_USE[`${owner}/${name}@${ref}`];
+    const known = ACTIONS_IN_USE[`${join(owner, name, path ?? "")}@${ref}`];
     return known && { inputs: Object.fromEntries(known.inputs.split(" ").map((input) => [input, {}])) };
   },
 };
