@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from octue_action.cancellation import Cancelled
 from octue_action.google import Failure, GoogleError, fault
 from octue_action.graph import walk
 from octue_action.plan import Action, Change, Plan, compare
@@ -27,6 +28,10 @@ class Status(enum.StrEnum):
     APPLIED = "applied"
     FAILED = "failed"
     SKIPPED = "skipped"
+    UNFINISHED = "unfinished"
+    """Begun, and not waited for any longer, as the run was cancelled."""
+    NOT_BEGUN = "not begun"
+    """As the run was cancelled."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +85,12 @@ def _outcome(change: Change, before: list[Outcome], google: Google) -> Outcome:
     whole_changed = any(
         o.status is Status.APPLIED for o in before if o.change.resource.address == change.resource.part_of
     )
-    start = time.monotonic()
+    start, writes = time.monotonic(), google.writes
     try:
         change, resource = _carry_out(change, google, read_again=whole_changed)
+    except Cancelled as cancelled:
+        begun = cancelled.begun or google.writes > writes
+        return Outcome(change, Status.UNFINISHED if begun else Status.NOT_BEGUN, time.monotonic() - start)
     except Failure as failure:
         return Outcome(change, Status.FAILED, time.monotonic() - start, failure=failure)
     except Exception as error:  # noqa: BLE001 - whatever it is, the others go on and the summary tells what was done
@@ -102,7 +110,7 @@ def _carry_out(change: Change, google: Google, *, read_again: bool) -> tuple[Cha
         except GoogleError as error:
             if error.status != "ABORTED" or attempt == CONFLICTS - 1:
                 raise
-            time.sleep(0.2 * 2**attempt)
+            google.cancellation.pause(0.2 * 2**attempt)
             continue
         _check(change, resource)
         return change, resource

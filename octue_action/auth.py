@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import google.auth.exceptions
 import google.auth.transport.requests
 import requests
-from google.api_core import exceptions, retry
 from google.auth import identity_pool
 from google.auth.credentials import Credentials
 
@@ -38,6 +37,7 @@ SHOWN_CLAIMS = (
 """Claims of GitHub's token that attribute conditions are written with; none of them is secret."""
 
 Mask = Callable[[str], None]
+Pause = Callable[[float], None]
 
 _TOKEN = re.compile(r"ya29\.[^\s\"']+|eyJ[\w-]+(\.[\w-]*)*")
 """Google's access tokens and JSON web tokens, wherever they stand."""
@@ -56,17 +56,19 @@ class AuthenticationError(Failure):
     """Google Cloud would not let this workflow in, or GitHub would not vouch for it."""
 
 
-def sign_in(settings: Settings, mask: Mask) -> Credentials:
+def sign_in(settings: Settings, mask: Mask, pause: Pause | None = None) -> Credentials:
     """Get credentials that work: the first token has been issued when this returns.
 
     :param settings: which provider and account, or which credentials file.
     :param mask: told every token before it is used.
+    :param pause: waits so many seconds, before a server in trouble is asked again; ``time.sleep`` unless given.
     :raises AuthenticationError: where a token is refused, with the cause and what to do.
     """
-    provider = _GitHubToken(settings, mask)
+    provider = _GitHubToken(settings, mask, pause)
     credentials = _Masked(
         _federated(settings, provider) if settings.workload_identity_provider else _from_file(settings),
         mask,
+        pause,
     )
     # Without the causes: their texts, and so a traceback's, have the whole body of an answer.
     try:
@@ -84,17 +86,19 @@ class _Masked(Credentials):
 
     :param credentials: those of google-auth.
     :param mask: told every token.
+    :param pause: waits so many seconds.
     """
 
-    def __init__(self, credentials: Credentials, mask: Mask) -> None:
+    def __init__(self, credentials: Credentials, mask: Mask, pause: Pause | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # google-auth has no types here
         self._credentials = credentials
         self._mask = mask
+        self._pause = pause
 
     def refresh(self, request: Callable[..., Any]) -> None:
         """Get a new token; google-auth calls this."""
         try:
-            self._credentials.refresh(_patient(request, self._mask))
+            self._credentials.refresh(_patient(request, self._mask, self._pause))
         except (google.auth.exceptions.RefreshError, google.auth.exceptions.TransportError) as error:
             # A renewal's errors reach people by way of gRPC, which adds all that they say to its own message.
             said = [_TOKEN.sub("(token)", str(argument)) for argument in error.args]
@@ -104,14 +108,14 @@ class _Masked(Credentials):
         self.token, self.expiry = self._credentials.token, self._credentials.expiry
 
 
-def _patient(request: Callable[..., Any], mask: Mask) -> Callable[..., Any]:
+def _patient(request: Callable[..., Any], mask: Mask, pause: Pause | None) -> Callable[..., Any]:
     """google-auth's way to ask, made to ask again where a server is in trouble, and to mask what is answered.
 
     On the way to the last token there are others: GitHub's, where a file names its source, and the federated one.
     """
 
     def ask(*arguments: Any, **named: Any) -> Any:
-        for _ in poll(TROUBLE_SECONDS, first=0.5, growth=2.0, most=5.0):
+        for _ in poll(TROUBLE_SECONDS, pause=pause, first=0.5, growth=2.0, most=5.0):
             try:
                 answer, lost = request(*arguments, **{"timeout": TOKEN_SECONDS, **named}), None
             except google.auth.exceptions.TransportError as error:
@@ -219,14 +223,16 @@ class _GitHubToken(identity_pool.SubjectTokenSupplier):
 
     :param settings: the provider is the token's audience.
     :param mask: told every token.
+    :param pause: waits so many seconds.
     """
 
-    def __init__(self, settings: Settings, mask: Mask) -> None:
+    def __init__(self, settings: Settings, mask: Mask, pause: Pause | None) -> None:
         self._github = settings.github
         self._emulator = settings.emulator
         self._session = session_for(emulator=settings.emulator is not None)
         self._audience = f"https://iam.googleapis.com/{settings.workload_identity_provider}"
         self._mask = mask
+        self._pause = pause
         self.claims: Mapping[str, Any] = {}
 
     def get_subject_token(self, context: Any, request: Any) -> str:  # noqa: ARG002 - google-auth's signature
@@ -240,13 +246,10 @@ class _GitHubToken(identity_pool.SubjectTokenSupplier):
                 "Remove GOOGLE_CLOUD_EMULATOR_HOST from the job, or let the emulator play GitHub, too.",
             )
         try:
-            answer = retry.Retry(predicate=_is_server_trouble, initial=0.5, maximum=5.0, timeout=TROUBLE_SECONDS)(
-                lambda: self._ask(url, secret)
-            )()
-            token = answer.json()["value"]
+            token = self._ask(url, secret).json()["value"]
             if not isinstance(token, str):
                 raise TypeError(f"{type(token).__name__} is no token")
-        except (requests.RequestException, exceptions.RetryError, *_GARBAGE) as error:
+        except (requests.RequestException, *_GARBAGE) as error:
             raise AuthenticationError(
                 f"GitHub did not give an identity token: {type(error).__name__}.",
                 "Run the job again; if it stays, look at https://www.githubstatus.com.",
@@ -256,6 +259,16 @@ class _GitHubToken(identity_pool.SubjectTokenSupplier):
         return token
 
     def _ask(self, url: str, secret: str) -> requests.Response:
+        for _ in poll(TROUBLE_SECONDS, pause=self._pause, first=0.5, growth=2.0, most=5.0):
+            try:
+                return self._ask_once(url, secret)
+            except requests.RequestException as error:
+                if not _is_server_trouble(error):
+                    raise
+                trouble = error
+        raise trouble
+
+    def _ask_once(self, url: str, secret: str) -> requests.Response:
         answer = self._session.get(
             url,
             params={"audience": self._audience},

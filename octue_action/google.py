@@ -18,6 +18,8 @@ import grpc
 import requests
 from google.api_core import exceptions, grpc_helpers, retry
 
+from octue_action.cancellation import Cancellation, Cancelled
+
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
     from google.cloud.artifactregistry_v1 import ArtifactRegistryClient
@@ -158,6 +160,7 @@ class Google:
     :param credentials: of google-auth; refreshed as needed.
     :param emulator: ``127.0.0.1:PORT`` where an emulator answers in Google's place; None for Google itself.
     :param progress: told, in a sentence, what is being waited for.
+    :param cancellation: after which no call begins, and all connections may be cut.
     """
 
     def __init__(
@@ -165,8 +168,13 @@ class Google:
         credentials: Credentials,
         emulator: str | None = None,
         progress: Callable[[str], None] = lambda _: None,
+        cancellation: Cancellation | None = None,
     ) -> None:
         self.progress = progress
+        self.cancellation = cancellation or Cancellation()
+        self.cancellation.cut = self._close
+        self._channels: list[grpc.Channel] = []
+        self._written = threading.local()
         self._credentials = credentials
         self._emulator = emulator
         self._lock = threading.RLock()
@@ -230,6 +238,11 @@ class Google:
 
         return self._client(ProjectsClient, "cloudresourcemanager.googleapis.com")
 
+    @property
+    def writes(self) -> int:
+        """How often the calling thread has changed something in Google Cloud."""
+        return getattr(self._written, "times", 0)
+
     def policy_lock(self, resource: str) -> threading.Lock:
         """The lock that keeps two of our own threads from changing one IAM policy at a time."""
         with self._lock:
@@ -268,7 +281,9 @@ class Google:
         :param wait_out: refusals after which nothing was done and which pass by themselves.
         :raises GoogleError: where it is refused.
         """
-        return self._call(method, request, wait_out)
+        answer = self._call(method, request, wait_out, writes=True)
+        self._written.times = self.writes + 1
+        return answer
 
     def remove(self, method: Callable[..., Answer], request: Any) -> Answer | None:
         """Call a method that deletes one thing; None where it is gone already.
@@ -288,7 +303,7 @@ class Google:
         :param operation: as a client library's method gives it.
         :raises GoogleError: where it ends badly or takes longer than ``seconds``.
         """
-        for _ in poll(seconds, at_once=False):
+        for _ in self.poll(seconds, at_once=False):
             if self._repeated(operation.done, (TRANSIENT,), operation.operation.name):
                 return self._repeated(operation.result, (), operation.operation.name)
         raise GoogleError("operation", "DEADLINE_EXCEEDED", f"{operation.operation.name} took over {seconds:.0f} s.")
@@ -302,7 +317,7 @@ class Google:
         """
         state = operation.operation
         # The server may answer before the time is over, so between two questions there is a pause all the same.
-        for _ in poll(seconds):
+        for _ in self.poll(seconds):
             if state.done:
                 break
             state = self._wait_on_server(state.name)
@@ -324,36 +339,67 @@ class Google:
         # The gRPC transport of google-cloud-run 0.16 gives this one answer as raw bytes.
         return operations_pb2.Operation.FromString(answer) if isinstance(answer, bytes) else answer
 
-    def _call(self, method: Callable[..., Answer], request: Any, quirks: Sequence[Quirk]) -> Answer:
+    def _call(
+        self, method: Callable[..., Answer], request: Any, quirks: Sequence[Quirk], *, writes: bool = False
+    ) -> Answer:
         call = functools.partial(method, request=request, timeout=CALL_SECONDS, retry=None)
-        return self._repeated(call, quirks, getattr(method, "__name__", "call"))
+        return self._repeated(call, quirks, getattr(method, "__name__", "call"), writes=writes)
 
-    def _repeated(self, call: Callable[[], Answer], quirks: Sequence[Quirk], name: str) -> Answer:
-        for quirk in quirks:
-            call = retry.Retry(
-                predicate=quirk.holds, initial=0.5, maximum=15.0, timeout=quirk.seconds, on_error=self._telling(quirk)
-            )(call)
+    def poll(self, seconds: float, **pauses: Any) -> Iterator[None]:
+        """Yield again and again, as the function of that name does, until something in Google Cloud has ended.
+
+        :raises Cancelled: where the run is to end first.
+        """
+        try:
+            yield from poll(seconds, pause=self.cancellation.pause, **pauses)
+        except Cancelled:
+            raise Cancelled(begun=True) from None
+
+    def _repeated(
+        self, call: Callable[[], Answer], quirks: Sequence[Quirk], name: str, *, writes: bool = False
+    ) -> Answer:
+        pauses: dict[Quirk, Iterator[bool]] = {}
+        while True:
+            try:
+                return self._once(call, writes=writes)
+            except exceptions.GoogleAPICallError as error:
+                quirk = next((quirk for quirk in quirks if quirk.holds(error)), None)
+                if quirk is None or not next(pauses.setdefault(quirk, self._pauses(quirk)), False):
+                    raise _google_error(name, error) from error
+
+    def _once(self, call: Callable[[], Answer], *, writes: bool) -> Answer:
+        self.cancellation.check()
         try:
             return call()
-        except exceptions.RetryError as error:
-            raise _google_error(name, error.cause or error) from error
-        except exceptions.GoogleAPICallError as error:
-            raise _google_error(name, error) from error
+        except (exceptions.Cancelled, ValueError):
+            # So ends a call whose channel is closed, and so is one refused that comes after. Nobody knows what it did.
+            if self.cancellation.asked:
+                raise Cancelled(begun=writes) from None
+            raise
 
-    def _telling(self, quirk: Quirk) -> Callable[[Exception], None]:
-        """Tells once, and not for every try, what is waited for."""
-        sentences = iter([quirk.told] if quirk.told else [])
+    def _pauses(self, quirk: Quirk) -> Iterator[bool]:
+        """Pause as often as the quirk has time for, telling once, and not for every try, what is waited for."""
+        end = time.monotonic() + quirk.seconds
+        if quirk.told:
+            self.progress(quirk.told)
+        for pause in retry.exponential_sleep_generator(0.5, 15.0):
+            if time.monotonic() + pause > end:
+                return
+            self.cancellation.pause(pause)
+            yield True
 
-        def tell(_: Exception) -> None:
-            for sentence in sentences:
-                self.progress(sentence)
-
-        return tell
+    def _close(self) -> None:
+        """End every call that is under way."""
+        with self._lock:
+            for channel in self._channels:
+                channel.close()
 
     def _client(self, client_class: Callable[..., Client], host: str) -> Client:
         transport = client_class.get_transport_class("grpc")  # type: ignore[attr-defined]  # each client class has it
         with self._lock:
-            return client_class(transport=transport(channel=self._channel(host)))
+            channel = self._channel(host)
+            self._channels.append(channel)
+            return client_class(transport=transport(channel=channel))
 
     def _channel(self, host: str) -> grpc.Channel:
         if self._emulator is not None:
@@ -398,21 +444,28 @@ def session_for(*, emulator: bool) -> requests.Session:
 
 
 def poll(
-    seconds: float, *, first: float = 0.3, growth: float = 1.6, most: float = 10.0, at_once: bool = True
+    seconds: float,
+    *,
+    pause: Callable[[float], None] | None = None,
+    first: float = 0.3,
+    growth: float = 1.6,
+    most: float = 10.0,
+    at_once: bool = True,
 ) -> Iterator[None]:
     """Yield again and again after growing pauses, until that many seconds have passed.
 
     :param seconds: how long in all.
+    :param pause: waits so many seconds; ``time.sleep`` unless given.
     :param first: the first pause in seconds; each next one is ``growth`` times longer, up to ``most``.
     :param at_once: whether to yield before the first pause, too; needless for what has only just begun.
     """
-    end, pause = time.monotonic() + seconds, first
+    end, length = time.monotonic() + seconds, first
     if at_once:
         yield
-    while time.monotonic() + pause <= end:
-        time.sleep(pause)
+    while time.monotonic() + length <= end:
+        (pause or time.sleep)(length)
         yield
-        pause = min(pause * growth, most)
+        length = min(length * growth, most)
 
 
 def _google_error(method: str, error: Exception) -> GoogleError:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from octue_action import report
+from octue_action.cancellation import Cancellation, Cancelled
 from octue_action.google import Failure, fault
 from octue_action.problems import InvalidSettings, Problem
 from octue_action.runner import Runner
@@ -24,25 +25,36 @@ if TYPE_CHECKING:
 SUCCESS, FAILURE, BAD_INPUTS = 0, 1, 2
 
 
-def main(environment: Mapping[str, str], stream: TextIO | None = None) -> int:
+def main(
+    environment: Mapping[str, str], stream: TextIO | None = None, *, cancellation: Cancellation | None = None
+) -> int:
     """Run the action once.
 
     :param environment: inputs and GitHub's variables, as the runner gives them.
     :param stream: the log; the process's standard output where none is given.
-    :returns: 0 when all is as it should be, 1 when something failed, 2 when the inputs cannot be used.
+    :param cancellation: ends the run before its time.
+    :returns: 0 when all is as it should be, 1 when something failed, 2 when the inputs cannot be used, 128 and the
+        signal's number when the run was cancelled.
     """
     start = time.monotonic()
     runner = Runner(environment, stream)
+    cancellation = cancellation or Cancellation()
+    cancellation.tell = lambda: _tell_cancelled(f"What was done is in the log. {report.GOES_ON}", runner)
     try:
         settings = load(environment)
         _refuse_unavailable(settings)
-        return _run(settings, runner, start)
+        return _run(settings, runner, cancellation, start)
+    except Cancelled:
+        _tell_cancelled("Nothing was changed.", runner)
+        return cancellation.exit_code
     except InvalidSettings as invalid:
         return _report_problems(invalid.problems, runner)
     except Failure as failure:
         return _report_failures("Nothing was deployed", [failure], runner)
     except Exception as error:  # noqa: BLE001 - a fault of our own must still end in words that help
         return _report_failures("Fault of the action", [fault(error)], runner)
+    finally:
+        cancellation.tell = lambda: None  # all is told
 
 
 def _refuse_unavailable(settings: Settings) -> None:
@@ -70,16 +82,17 @@ def _refuse_unavailable(settings: Settings) -> None:
         raise InvalidSettings(problems)
 
 
-def _run(settings: Settings, runner: Runner, start: float) -> int:
+def _run(settings: Settings, runner: Runner, cancellation: Cancellation, start: float) -> int:
     from octue_action.auth import sign_in
     from octue_action.google import Google
 
     for notice in settings.notices:
         runner.notice(_told(notice), title=notice.title, file=notice.file, line=notice.line, column=notice.column)
+    cancellation.check()
     with runner.group("Sign in to Google Cloud"):
-        credentials = sign_in(settings, runner.mask)
+        credentials = sign_in(settings, runner.mask, cancellation.pause)
         runner.info(f"Signed in as {settings.deployer_service_account or 'this repository'}.")
-    google = Google(credentials, settings.emulator, runner.info)
+    google = Google(credentials, settings.emulator, runner.info, cancellation)
     deployments, plan = _plan(settings, google, runner)
     if plan.refusals:
         return _report_refusals(plan, deployments, runner)
@@ -118,6 +131,9 @@ def _deploy(deployments: Sequence[Deployment], plan: Plan, google: Google, runne
     failures = [(outcome.failure, outcome.change.resource) for outcome in outcomes if outcome.failure is not None]
     for failure, resource in failures:
         _annotate(failure, resource.label, runner)
+    if any(outcome.status in {"unfinished", "not begun"} for outcome in outcomes):
+        runner.warning(f"The run was cancelled. {report.GOES_ON}", title="Cancelled")
+        return google.cancellation.exit_code
     if failures:
         return FAILURE
     for deployment in deployments:
@@ -183,6 +199,11 @@ def _report_failures(title: str, failures: Sequence[Failure], runner: Runner) ->
         _annotate(failure, title, runner)
     runner.write_summary(report.failure_summary(title, failures))
     return FAILURE
+
+
+def _tell_cancelled(what: str, runner: Runner) -> None:
+    runner.warning(f"The run was cancelled. {what}", title="Cancelled")
+    runner.write_summary(report.cancelled_summary(what))
 
 
 def _annotate(failure: Failure, title: str, runner: Runner) -> None:

@@ -35,7 +35,23 @@ _WAS = {
     Action.UPDATE: "changed",
     Action.REPLACE: "replaced",
 }
-_ICONS = {Status.UNCHANGED: "▫️", Status.APPLIED: "✅", Status.FAILED: "❌", Status.SKIPPED: "⏭️"}
+_IS_BEING = {
+    Action.NO_OP: "being changed",  # as what it is a part of was changed before
+    Action.CREATE: "being created",
+    Action.UPDATE: "being changed",
+    Action.REPLACE: "being replaced",
+}
+_ICONS = {
+    Status.UNCHANGED: "▫️",
+    Status.APPLIED: "✅",
+    Status.FAILED: "❌",
+    Status.SKIPPED: "⏭️",
+    Status.UNFINISHED: "⏳",
+    Status.NOT_BEGUN: "⏹️",
+}
+
+GOES_ON = "What Google Cloud has begun goes on there. Run the job again: it finishes the rest."
+"""What to know, and to do, after a run that was cancelled."""
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -65,6 +81,8 @@ def outcome_line(outcome: Outcome) -> str:
         return f"- {label} skipped, because it needs {' and '.join(outcome.waited_on)}"
     if outcome.status is Status.FAILED:
         return f"! {label} failed after {outcome.seconds:.1f} s: {outcome.failure}"
+    if outcome.status in {Status.UNFINISHED, Status.NOT_BEGUN}:
+        return f"- {label} {_cut_short(outcome)}"
     sign = _SIGNS[outcome.change.action]
     took = f" in {outcome.seconds:.1f} s" if outcome.status is Status.APPLIED else ""
     return f"{sign} {label} {_WAS[outcome.change.action]}{took}"
@@ -99,16 +117,20 @@ def deployment_summary(deployments: Sequence[Deployment], outcomes: Sequence[Out
     """
     failed = [outcome for outcome in outcomes if outcome.status is Status.FAILED]
     names = _services(deployments)
+    cut_short = any(outcome.status in {Status.UNFINISHED, Status.NOT_BEGUN} for outcome in outcomes)
     if failed:
         head = f"<h2>❌ {names}: the deployment failed</h2>"
+    elif cut_short:
+        head = f"<h2>⏹️ {names}: the deployment was cancelled</h2>"
     elif any(outcome.status is Status.APPLIED for outcome in outcomes):
         head = f"<h2>✅ {names} deployed</h2>"
     else:
         head = f"<h2>✅ {names} is up to date</h2>"
-    answers = [] if failed else [_how_to_ask(deployment, outcomes) for deployment in deployments]
+    answers = [] if failed or cut_short else [_how_to_ask(deployment, outcomes) for deployment in deployments]
     rows = [_outcome_row(outcome) for outcome in outcomes]
     return _page(
         head,
+        GOES_ON if cut_short else "",
         *(_failure_block(outcome) for outcome in failed),
         *answers,
         _table(("", "Resource", "Name", "What was done", "Time"), rows),
@@ -119,6 +141,11 @@ def deployment_summary(deployments: Sequence[Deployment], outcomes: Sequence[Out
 def failure_summary(title: str, failures: Iterable[Failure]) -> str:
     """The summary of a run that ended before its plan was carried out, in Markdown."""
     return _page(f"<h2>❌ {_text(title)}</h2>", *_all_explained(failures))
+
+
+def cancelled_summary(what: str) -> str:
+    """The summary of a run that was cancelled before it carried its plan out, in Markdown."""
+    return _page("<h2>⏹️ The run was cancelled</h2>", what)
 
 
 def _services(deployments: Sequence[Deployment]) -> str:
@@ -163,6 +190,8 @@ def _outcome_row(outcome: Outcome) -> str:
         done, took = f"skipped: needs {_text(' and '.join(outcome.waited_on))}", ""
     elif outcome.status is Status.FAILED:
         done, took = "failed", f"{outcome.seconds:.1f} s"
+    elif outcome.status in {Status.UNFINISHED, Status.NOT_BEGUN}:
+        done, took = _cut_short(outcome), ""
     else:
         done = f"{_WAS[outcome.change.action]}{_details(outcome.change.fields)}"
         took = f"{outcome.seconds:.1f} s" if outcome.status is Status.APPLIED else ""
@@ -172,6 +201,13 @@ def _outcome_row(outcome: Outcome) -> str:
     elif log_url:
         done += f" (log of the build: <code>{_text(log_url)}</code>)"
     return _row(_ICONS[outcome.status], outcome.resource or outcome.change.resource, done, took)
+
+
+def _cut_short(outcome: Outcome) -> str:
+    """How far a change came before the run was cancelled."""
+    if outcome.status is Status.NOT_BEGUN:
+        return "not begun"
+    return f"still {_IS_BEING[outcome.change.action]} in Google Cloud"
 
 
 def _failure_block(outcome: Outcome) -> str:

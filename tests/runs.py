@@ -117,10 +117,10 @@ class Job:
 
     def here(self, environment: Mapping[str, str]) -> Run:
         """Run the action in this process."""
-        before = self._empty_files()
+        before = self.empty_files()
         stream = io.StringIO()
         code = main(environment, stream)
-        return self._read(code, stream.getvalue(), "", before)
+        return self.read(code, stream.getvalue(), "", before)
 
     def deploy(self, inputs: Mapping[str, str] | None = None, **run: Any) -> Run:
         """Run the action in this process as the step of a new run."""
@@ -129,12 +129,12 @@ class Job:
     def step(self, inputs: Mapping[str, str] | None = None, **run: Any) -> Run:
         """Run the action as the container does: a process of its own, with GitHub's variables and no others."""
         environment = self.environment(inputs, **run)
-        before = self._empty_files()
+        before = self.empty_files()
         command = [sys.executable, "-E", "-s", str(ROOT / "entrypoint.py")]
         done = subprocess.run(
             command, env=environment, cwd=self.workspace, capture_output=True, text=True, check=False, timeout=240
         )
-        return self._read(done.returncode, done.stdout, done.stderr, before)
+        return self.read(done.returncode, done.stdout, done.stderr, before)
 
     def look(self) -> dict[str, Any]:
         """Everything there is in the cloud."""
@@ -156,12 +156,12 @@ class Job:
         done = subprocess.run(["git", *arguments], cwd=self.workspace, check=True, capture_output=True, text=True)
         return done.stdout.strip()
 
-    def _empty_files(self) -> int:
+    def empty_files(self) -> int:
         for name in ("output", "summary"):
             (self.files / name).write_text("")
         return len(self.world.requests)
 
-    def _read(self, code: int, stdout: str, stderr: str, before: int) -> Run:
+    def read(self, code: int, stdout: str, stderr: str, before: int) -> Run:
         log = github_runner.read_log(stdout)
         run = Run(
             code=code,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from octue_action.google import SERVICE_ACCOUNT_NOT_YET_USABLE, GoogleError, Quirk, poll
+from octue_action.google import SERVICE_ACCOUNT_NOT_YET_USABLE, GoogleError, Quirk
 from octue_action.resource import Mark, Resource, is_ours
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class CloudRunService(Resource):
 
         request = run_v2.GetServiceRequest(name=self.resource_name)
         message = None
-        for _ in poll(RECONCILING_SECONDS):
+        for _ in google.poll(RECONCILING_SECONDS):
             message = google.find(google.run.get_service, request)
             if message is None or not message.reconciling:
                 break

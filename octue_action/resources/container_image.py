@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
-from octue_action.google import Failure, poll
+from octue_action.google import Failure
 from octue_action.resource import Mark, Resource
 from octue_action.resources.build_trigger import UPDATES_SERVICE
 
@@ -96,7 +96,7 @@ class ContainerImage(Resource):
 
     def _build_of_commit(self, google: Google) -> cloudbuild_v1.Build | None:
         """The build of this commit that runs or has succeeded, if any, waiting a little for that of the push."""
-        for _ in poll(PUSH_SECONDS if self.pushed else 0.0, first=1.0, growth=1.5):
+        for _ in google.poll(PUSH_SECONDS if self.pushed else 0.0, first=1.0, growth=1.5):
             build = next(iter(self._builds(google)), None)
             if build is not None:
                 return build
@@ -134,7 +134,7 @@ class ContainerImage(Resource):
         request = cloudbuild_v1.GetBuildRequest(
             name=f"projects/{self.project_id}/locations/{self.location}/builds/{build.id}"
         )
-        for _ in poll(BUILD_SECONDS, first=1.0, at_once=False):
+        for _ in google.poll(BUILD_SECONDS, first=1.0, at_once=False):
             build = google.read(google.cloud_build.get_build, request)
             if build.status == cloudbuild_v1.Build.Status.SUCCESS:
                 return build

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
-from octue_action.google import Failure, GoogleError, poll
+from octue_action.google import Failure, GoogleError
 from octue_action.resource import Mark, Resource, is_ours
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class ServiceAccount(Resource):
 
     def _wait_until_visible(self, google: Google) -> Self:
         in_a_row = 0
-        for _ in poll(VISIBLE_SECONDS, first=0.1, growth=1.5, most=5.0):
+        for _ in google.poll(VISIBLE_SECONDS, first=0.1, growth=1.5, most=5.0):
             account = self._read_new(google)
             in_a_row = in_a_row + 1 if account is not None else 0
             if account is not None and in_a_row == CONSECUTIVE_READS:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Self, cast
 
+from octue_action.cancellation import Cancellation
 from octue_action.google import Failure, Google
 from octue_action.resource import Mark, Resource
 
@@ -19,6 +20,8 @@ class Cloud:
     calls: list[str] = field(default_factory=list)
     errors: dict[str, list[Failure]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    writes: int = 0
 
     def call(self, verb: str, label: str) -> None:
         with self.lock:

@@ -6,6 +6,7 @@ from typing import Self
 import pytest
 
 from octue_action.apply import Outcome, Status, apply
+from octue_action.cancellation import Cancelled
 from octue_action.google import Failure, Google, GoogleError
 from octue_action.plan import Action, make_plan
 from tests.octue_action.fakes import Cloud, Thing
@@ -115,8 +116,59 @@ def test_a_conflict_is_begun_again_from_reading(cloud: Cloud) -> None:
     assert cloud.calls == ["read a", "update a"] * 3
 
 
+def test_after_a_cancellation_what_was_begun_is_told_from_what_was_not(cloud: Cloud) -> None:
+    class Waited(Thing):
+        """A thing that takes its time, in which somebody cancels the run."""
+
+        def create(self, google: Google) -> Self:
+            google.cancellation.ask()
+            raise Cancelled(begun=True)
+
+    class Twice(Thing):
+        """A thing that takes two writes, between which somebody cancels the run."""
+
+        def create(self, google: Google) -> Self:
+            super().create(google)
+            cloud.writes += 1
+            raise Cancelled
+
+    class Refused(Thing):
+        """A thing for which the door is closed already."""
+
+        def create(self, google: Google) -> Self:
+            google.cancellation.check()
+            return super().create(google)
+
+    cloud.things["d"] = Thing(thing_id="d")
+    outcomes = run(
+        cloud,
+        Waited(thing_id="a"),
+        Twice(thing_id="b", depends_on=("thing.a",)),
+        Refused(thing_id="c", depends_on=("thing.b",)),
+        Thing(thing_id="d", depends_on=("thing.c",)),
+    )
+
+    assert {name: o.status for name, o in outcomes.items()} == {
+        "a": Status.UNFINISHED,
+        "b": Status.UNFINISHED,
+        "c": Status.NOT_BEGUN,
+        "d": Status.UNCHANGED,
+    }
+
+
+def test_a_conflict_is_not_begun_again_after_a_cancellation(cloud: Cloud) -> None:
+    cloud.things["a"] = Thing(thing_id="a", size=5)
+    cloud.errors["update a"] = [GoogleError("update_thing", "ABORTED", "concurrent changes")]
+    cloud.cancellation.ask()
+
+    outcomes = run(cloud, Thing(thing_id="a"))
+
+    assert outcomes["a"].status is Status.NOT_BEGUN
+    assert cloud.calls == ["read a", "update a"]
+
+
 def test_a_conflict_that_does_not_end_is_a_failure(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("octue_action.apply.time.sleep", lambda _: None)
+    monkeypatch.setattr(cloud.cancellation, "pause", lambda _: None)
     cloud.things["a"] = Thing(thing_id="a", size=5)
     cloud.errors["update a"] = [GoogleError("update_thing", "ABORTED", "again")] * 50
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
-import types
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -24,6 +22,7 @@ from emulator.errors import ApiError
 from emulator.server import Emulator
 from emulator.world import World
 from octue_action import google as door
+from octue_action.cancellation import Cancellation, Cancelled
 from octue_action.google import Google, GoogleError, poll
 
 CLIENTS = (*("artifact_registry", "cloud_build", "eventarc", "iam", "projects", "publisher", "run", "subscriber"),)
@@ -51,8 +50,7 @@ class Pauses:
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries follow one another at once."""
-    clock = types.SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: None)
-    monkeypatch.setattr("google.api_core.retry.retry_unary.time", clock)
+    monkeypatch.setattr(Cancellation, "pause", lambda *_: None)
 
 
 def refused(code: grpc.StatusCode, message: str = "no", reason: str = "") -> ApiError:
@@ -351,6 +349,83 @@ def test_an_operation_of_cloud_run_that_takes_too_long_is_an_error(
     with pytest.raises(GoogleError, match=r"DEADLINE_EXCEEDED from operation: .* took over 0 s"):
         google.finish_run(running, run_v2.Service, seconds=0.0)
     ended.set()
+
+
+# The end of the run
+
+
+def of_a_run_that_can_end(google: Google) -> tuple[Google, Cancellation]:
+    cancellation = Cancellation()
+    return Google(google._credentials, google._emulator, cancellation=cancellation), cancellation
+
+
+def test_after_a_cancellation_nothing_is_asked_and_nothing_written(google: Google, fail: Fail) -> None:
+    door, cancellation = of_a_run_that_can_end(google)
+    reads, writes = (fail(method, refused(grpc.StatusCode.INTERNAL), times=0) for method in ("get", "set"))
+    cancellation.ask()
+
+    for call in (read_policy, write_policy):
+        with pytest.raises(Cancelled) as caught:
+            call(door)
+        assert not caught.value.begun
+
+    assert reads == writes == []
+    assert door.writes == 0
+
+
+def test_what_passes_by_itself_is_not_waited_out_after_a_cancellation(google: Google, fail: Fail) -> None:
+    door, cancellation = of_a_run_that_can_end(google)
+    calls = fail("get", refused(grpc.StatusCode.UNAVAILABLE), times=1000)
+    threading.Timer(0.3, cancellation.ask).start()
+
+    with pytest.raises(Cancelled):
+        read_policy(door)
+
+    assert calls
+
+
+@pytest.mark.parametrize("call", [read_policy, write_policy])
+def test_a_call_that_is_cut_off_ends_and_only_of_a_write_nobody_knows_what_it_did(
+    call: Callable[[Google], Any], google: Google, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door, cancellation = of_a_run_that_can_end(google)
+    silent = threading.Event()
+
+    def cut(*_: Any) -> None:
+        cancellation.ask()
+        cancellation.cut()
+        silent.wait(10)
+
+    monkeypatch.setattr(world.policies, "get", cut)
+    monkeypatch.setattr(world.policies, "set", cut)
+    with pytest.raises(Cancelled) as caught:
+        call(door)
+    silent.set()
+
+    assert caught.value.begun is (call is write_policy)
+
+
+def test_what_is_waited_for_in_google_cloud_has_begun(google: Google) -> None:
+    door, cancellation = of_a_run_that_can_end(google)
+    polls = door.poll(60.0)
+    next(polls)
+    cancellation.ask()
+
+    with pytest.raises(Cancelled) as caught:
+        next(polls)
+
+    assert caught.value.begun
+
+
+def test_each_thread_knows_what_it_has_written(google: Google) -> None:
+    write_policy(google)
+    other: list[int] = []
+    thread = threading.Thread(target=lambda: other.append(google.writes))
+    thread.start()
+    thread.join()
+
+    assert google.writes > 0
+    assert other == [0]
 
 
 # Polling

@@ -802,7 +802,7 @@ def test_a_build_of_commands_and_markup_is_only_text(
         steps=[cloudbuild_v1.BuildStep(id=POLYGLOT, status=cloudbuild_v1.Build.Status.FAILURE)],
         substitutions={"COMMIT_SHA": environment["GITHUB_SHA"], POLYGLOT: POLYGLOT},
     )
-    monkeypatch.setattr("octue_action.resources.container_image.poll", lambda *_, **__: iter([None, None]))
+    monkeypatch.setattr("octue_action.google.poll", lambda *_, **__: iter([None, None]))
     asked_for: list[str] = []
 
     def tell(request: cloudbuild_v1.GetBuildRequest) -> cloudbuild_v1.Build:

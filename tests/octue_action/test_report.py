@@ -66,7 +66,8 @@ def test_the_log_of_a_plan_with_nothing_to_do() -> None:
 
 
 def test_the_log_of_a_deployment() -> None:
-    outcomes = [UNCHANGED, CREATED, CHANGED, FAILED, SKIPPED]
+    unfinished, not_begun = (replace(CREATED, status=s) for s in (Status.UNFINISHED, Status.NOT_BEGUN))
+    outcomes = [UNCHANGED, CREATED, CHANGED, FAILED, SKIPPED, unfinished, not_begun]
 
     check("deployment.log", "\n".join(map(report.outcome_line, outcomes)) + "\n")
 
@@ -111,6 +112,25 @@ def test_the_summary_of_a_plan(deployment: Deployment) -> None:
 
 def test_the_summary_of_a_failed_deployment(deployment: Deployment) -> None:
     check("failed.md", report.deployment_summary([deployment], [UNCHANGED, CREATED, FAILED, SKIPPED], 21.0))
+
+
+def test_the_summary_of_a_cancelled_deployment(deployment: Deployment) -> None:
+    cut_short = outcomes_of(deployment, Action.CREATE, Status.UNFINISHED)
+    begun = next(position for position, o in enumerate(cut_short) if o.change.resource is deployment.service)
+    outcomes = [
+        replace(outcome, status=status)
+        for outcome, status in zip(
+            cut_short,
+            [Status.APPLIED] * begun + [Status.UNFINISHED] + [Status.NOT_BEGUN] * (len(cut_short) - begun - 1),
+            strict=True,
+        )
+    ]
+
+    check("cancelled.md", report.deployment_summary([deployment], outcomes, 3.5))
+
+
+def test_the_summary_of_a_run_that_was_cancelled_before_it_deployed() -> None:
+    check("cancelled_early.md", report.cancelled_summary("Nothing was changed."))
 
 
 def test_the_summary_of_wrong_inputs() -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +14,6 @@ from emulator.server import Emulator
 from emulator.world import World, WorldSettings
 from octue_action import google as door
 from octue_action.google import Google
-from octue_action.resources import cloud_run_service, container_image, service_account
 from octue_action.resources.artifact_repository import ArtifactRepository
 from octue_action.resources.cloud_run_service import CloudRunService
 from octue_action.resources.pubsub_topic import PubsubTopic
@@ -46,13 +43,9 @@ while True:
 def quick() -> Iterator[None]:
     """What takes no time here is asked for again at once."""
 
-    def poll(seconds: float, **pauses: Any) -> Iterator[None]:
-        return door.poll(seconds, **{**pauses, "first": 0.02})
-
+    poll = door.poll
     with pytest.MonkeyPatch.context() as patch:
-        for module in (cloud_run_service, container_image, service_account):
-            patch.setattr(module, "poll", poll)
-        patch.setattr(door, "poll", functools.partial(door.poll, first=0.02))
+        patch.setattr(door, "poll", lambda seconds, **pauses: poll(seconds, **{**pauses, "first": 0.02}))
         yield
 
 
