@@ -9,7 +9,7 @@ What differs from GitHub on purpose:
 - ``options`` of ``docker run``, such as ``--network host``, since GitHub gives a network of its own and the tests'
   cloud listens on the machine alone; ``build_arguments``, for a base image that this machine has; ``stand_ins`` for
   images that it cannot pull. None of them unless a test says so.
-- The engine's socket is mounted from where ``DOCKER_HOST`` says.
+- The engine's socket is mounted from where the Docker client finds it.
 - Images are built and pulled in one attempt, not three, when the first step needs them.
 - Lines of stdout and stderr are read in the order of their arrival. The runner reads the two streams side by side, so
   that lines of different streams can change places.

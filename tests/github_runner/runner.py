@@ -25,7 +25,8 @@ from tests.github_runner.errors import BuildFailed, MalformedFileError, NotModel
 from tests.github_runner.process import Process
 from tests.github_runner.step import Line, Step, StepResult
 
-_SOCKET = "/var/run/docker.sock"
+_ADDRESS = "{{.Endpoints.docker.Host}}"
+"""Where the engine listens by the client's context; when it runs a step it has another HOME, without contexts."""
 
 
 class Runner:
@@ -55,6 +56,13 @@ class Runner:
         self._stand_ins = dict(stand_ins or {})
         self._images: dict[Path, str] = {}
         self._label = secrets.token_hex(3)
+        self._address = os.environ.get("DOCKER_HOST") or self._ask("context", "inspect", "--format", _ADDRESS).strip()
+
+    @property
+    def client_environment(self) -> dict[str, str]:
+        """The Docker client's own variables when it runs a step, beside those it hands to the container by name."""
+        own = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("DOCKER_")}
+        return {**own, "DOCKER_HOST": self._address, "CI": "true"}
 
     def __enter__(self) -> Runner:
         return self
@@ -93,7 +101,7 @@ class Runner:
             image=image,
             name=name,
             label=self._label,
-            socket=_socket(),
+            socket=_socket(self._address),
             options=self._options,
             variables=variables,
         )
@@ -168,7 +176,6 @@ class Running:
     ) -> None:
         self.name = name
         self._runner = runner
-        self._action = action
         self._step = step
         self._folders = folders
         self._command = command
@@ -176,12 +183,14 @@ class Running:
         self._not_modelled: NotModelled | None = None
         self._arrival = threading.Condition()
         self._timed_out = False
+        self._result: StepResult | None = None
         self._log = Log(debug=step.debug, path_of=folders.in_repository)
         for secret in (*step.secrets, *(variables[token] for token in container.TOKENS if token in variables)):
             self._log.hide(secret)
         for warning in action.warnings(step.inputs):
             self._log.warning(warning)
-        self._process = Process(command, _client_environment(variables), folders.workspace, self._receive)
+        client = {**runner.client_environment, **variables, "GITHUB_ACTIONS": "true"}
+        self._process = Process(command, client, folders.workspace, self._receive)
         self._timer = self._start_timer()
 
     def wait_for(self, text: str, seconds: float = 60) -> Line:
@@ -207,11 +216,16 @@ class Running:
 
         :raises NotModelled: where the step did what this harness cannot judge.
         """
-        code = self._process.wait()
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._not_modelled is not None:
-            raise self._not_modelled
+        if self._result is None:
+            code = self._process.wait()
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._not_modelled is not None:
+                raise self._not_modelled
+            self._result = self._read(code)
+        return self._result
+
+    def _read(self, code: int) -> StepResult:
         conclusion = self._conclude(code)
         left = _Left(self._folders, self._log)
         return StepResult(
@@ -259,7 +273,7 @@ class Running:
             return "failure" if code else "success"
         if self._timed_out:
             minutes = f"{self._step.timeout_minutes:g}"
-            self._log.error(f"The action '{self._action.name}' has timed out after {minutes} minutes.")
+            self._log.error(f"The action '{self._step.name}' has timed out after {minutes} minutes.")
             return "failure"
         self._log.error("The operation was canceled.")
         return "cancelled"
@@ -306,18 +320,11 @@ def _event(step: Step) -> str | None:
     return None if path is None else Path(path).read_text(encoding="utf-8")
 
 
-def _socket() -> str:
-    """The engine's socket, which is where GitHub's machines have it unless ``DOCKER_HOST`` says otherwise.
+def _socket(address: str) -> str:
+    """The engine's socket on this machine.
 
     :raises NotModelled: for an engine on another machine, which does not have the folders that are mounted.
     """
-    host = os.environ.get("DOCKER_HOST", f"unix://{_SOCKET}")
-    if not host.startswith("unix://"):
-        raise NotModelled(f"an engine on another machine: {host}")
-    return host.removeprefix("unix://")
-
-
-def _client_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables of the Docker client: as it is told names alone, the values are its own variables."""
-    own = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("DOCKER_")}
-    return {**own, "CI": "true", **variables, "GITHUB_ACTIONS": "true"}
+    if not address.startswith("unix://"):
+        raise NotModelled(f"an engine on another machine: {address}")
+    return address.removeprefix("unix://")

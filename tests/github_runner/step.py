@@ -15,12 +15,13 @@ class Step:
     """A step of a workflow that uses an action.
 
     :param workspace: the folder of the repository on the host, which the container sees as ``/github/workspace``.
-    :param inputs: the step's ``with``.
-    :param env: the ``env`` of workflow, job and step.
+    :param inputs: the step's ``with``, its expressions evaluated.
+    :param env: the ``env`` of workflow, job and step, likewise.
     :param variables: what GitHub gives to the run: ``GITHUB_*``, ``RUNNER_*``, and ``ACTIONS_*`` for its tokens.
     :param secrets: what is hidden in the log from the start, beside the tokens.
     :param token: ``github.token``; an action gets it through an input alone.
     :param id: the step's ``id``.
+    :param name: what the step is called on the page of the run.
     :param timeout_minutes: when it is cancelled; parts of a minute, unlike on GitHub, are for tests.
     :param debug: whether debug logging is on.
     """
@@ -32,6 +33,7 @@ class Step:
     secrets: tuple[str, ...] = ()
     token: str | None = None
     id: str = "deploy"
+    name: str = "Run ./"
     timeout_minutes: float | None = None
     debug: bool = False
 

@@ -209,7 +209,7 @@ class TestCancel:
     ) -> None:
         result = runner.run(make_action(WAIT), dataclasses.replace(step, timeout_minutes=0.05))
         assert result.conclusion == "failure"
-        assert result.annotations[-1].message == "The action 'Small' has timed out after 0.05 minutes."
+        assert result.annotations[-1].message == "The action 'Run ./' has timed out after 0.05 minutes."
         assert result.cancellation is not None
 
 
