@@ -153,6 +153,12 @@ class TestCheckout:
         with pytest.raises(Refusal, match="re-run its failed jobs alone"):
             checkout.check(Shell(clone), VERSION)
 
+    def test_is_refused_with_all_there_is_to_do_where_github_does_not_answer(self, clone: Path) -> None:
+        edit(clone / "pyproject.toml", r"1\.2\.3", "1.2.4")
+        git(clone, "remote", "set-url", "origin", str(clone / "nowhere"))
+        with pytest.raises(Refusal, match=r"(?s)1\.2\.4 in pyproject\.toml.*does not answer"):
+            checkout.check(Shell(clone), VERSION)
+
     def test_gives_the_notes_of_a_version_and_nothing_of_the_next(self, clone: Path) -> None:
         edit(clone / "CHANGELOG.md", r"\Z", "\n### Fixed\n\n- Two.\n\n## 1.2.2 - 2025-12-24\n\n- Old.\n")
         assert checkout.notes(clone, VERSION) == "- One thing.\n\n### Fixed\n\n- Two."

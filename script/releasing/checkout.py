@@ -96,7 +96,9 @@ def obstacles(shell: Shell, version: Version) -> Iterator[str]:
         yield f"The tag {version.source} is on another commit than this checkout."
     if not shell.succeeds("git", "merge-base", "--is-ancestor", head, "refs/remotes/origin/main"):
         yield "This commit is not on the branch main: merge it, then tag it."
-    if remote_tags(shell, version.tag):
+    if not shell.succeeds("git", "ls-remote", "origin"):
+        yield "The repository on GitHub, which git knows as `origin`, does not answer."
+    elif remote_tags(shell, version.tag):
         yield f"{version.tag} is there already. To finish a release, re-run its failed jobs alone, not all of them."
 
 
