@@ -95,9 +95,10 @@ def _pushed_digest(shell: Shell, name: str) -> str:
 
 
 def _registry_digest(shell: Shell, name: str) -> str:
-    return valid_digest(
-        shell.line("docker", "buildx", "imagetools", "inspect", "--format", "{{.Manifest.Digest}}", name)
-    )
+    # As JSON, since buildx takes a format that begins with `{{.Manifest` for a wish to see everything
+    # (github.com/docker/buildx, pull request 4006).
+    command = ("docker", "buildx", "imagetools", "inspect", "--format", "{{json .Manifest.Digest}}", name)
+    return valid_digest(json.loads(shell.read(*command)))
 
 
 def _write_outputs(outputs: Mapping[str, str]) -> None:
