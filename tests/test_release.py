@@ -332,7 +332,7 @@ class TestPush:
     case "$*" in
       "image inspect"*amd64) echo '["elsewhere/it@sha256:{"0" * 64}", "{IMAGE}@sha256:{"a" * 64}"]' ;;
       "image inspect"*arm64) echo '["{IMAGE}@sha256:{"b" * 64}"]' ;;
-      "buildx imagetools inspect"*) echo 'sha256:{"c" * 64}' ;;
+      "buildx imagetools inspect --format {{{{json .Manifest.Digest}}}} "*:1.2.3) echo '"sha256:{"c" * 64}"' ;;
     esac"""
 
     def test_pushes_what_was_saved_and_one_index_of_it(
@@ -379,7 +379,7 @@ class TestPush:
 class TestBaseImage:
     def test_is_compared_with_the_newest_of_its_tag(self, stand_in: Callable[[str, str], Path], tmp_path: Path) -> None:
         shutil.copy(ROOT / "Dockerfile", tmp_path)
-        calls = stand_in("docker", f"echo {DIGEST}")
+        calls = stand_in("docker", f"""echo '"{DIGEST}"'""")
         with pytest.raises(Refusal, match=rf"ARG BASE_IMAGE=python:3\.\d+-slim@{DIGEST}"):
             image.see_that_the_base_is_new(Shell(tmp_path))
         assert re.search(r" python:3\.\d+-slim\n", calls.read_text())
@@ -490,7 +490,7 @@ class TestWorkflow:
             "check": None,
             "image": "check",
             "test": "image",
-            "push": "test",
+            "push": ["image", "test"],
             "release": "push",
         }
 
@@ -543,11 +543,19 @@ class TestWorkflow:
         for job in JOBS.values():
             for step in job["steps"]:
                 _, _, action = step.get("uses", "").partition("/")
-                if action.startswith("download-artifact@"):
-                    wanted = step["with"].get("name") or step["with"]["pattern"]
+                wanted = step.get("with", {}).get("name") or step.get("with", {}).get("pattern")
+                if action.startswith("download-artifact@") and wanted:
                     assert fnmatch.filter(kept, wanted), wanted
                 if action.startswith("upload-artifact@"):
                     kept.append(step["with"]["name"])
+
+    def test_pushes_the_images_of_the_job_that_built_them_whatever_is_kept_under_their_names_later(self) -> None:
+        (given,) = (step["with"] for step in JOBS["push"]["steps"] if "artifact-ids" in step.get("with", {}))
+        assert re.findall(r"needs\.image\.outputs\.(\w+)", given["artifact-ids"]) == list(image.ARCHITECTURES)
+        assert JOBS["image"]["outputs"] == {
+            name: f"${{{{ matrix.architecture == '{name}' && steps.keep.outputs.artifact-id || '' }}}}"
+            for name in image.ARCHITECTURES
+        }
 
 
 def test_the_image_has_one_name_everywhere() -> None:
