@@ -6,10 +6,12 @@ import dataclasses
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from script import measure_image
 from script.installed_sizes import sizes
 from script.measure_image import (
     GROUPS,
@@ -90,6 +92,27 @@ def test_a_first_line_that_comes_too_late_says_so() -> None:
     (broken,) = with_first_line_later(0.7).broken
 
     assert broken == "The first line comes 0.70 s later, more than 0.6."
+
+
+def test_the_script_fails_where_a_limit_is_broken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    large = dataclasses.replace(MEASURED, image_bytes=206_000_000)
+    monkeypatch.setattr(measure_image, "measure", lambda _: large)
+    monkeypatch.setattr(sys, "argv", ["measure-image"])
+
+    assert measure_image.main() == 1
+
+    shown = capsys.readouterr()
+    assert shown.out == f"{as_markdown(large)}\n"
+    assert shown.err == "The image has 76.0 MB over its base, more than 75.\n"
+
+
+def test_the_script_passes_where_all_limits_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure_image, "measure", lambda _: MEASURED)
+    monkeypatch.setattr(sys, "argv", ["measure-image"])
+
+    assert measure_image.main() == 0
 
 
 def test_new_figures_take_the_place_of_the_old_ones_alone() -> None:
