@@ -46,11 +46,6 @@ def public(shell: Shell, given: argparse.Namespace) -> None:
     image.see_that_it_is_public(shell, given.digest)
 
 
-def pin(shell: Shell, given: argparse.Namespace) -> None:
-    """Print action.yml with the image that has a digest."""
-    print(checkout.pinned((shell.root / "action.yml").read_text(), given.digest), end="")
-
-
 def tag(shell: Shell, given: argparse.Namespace) -> None:
     """Make the release commit and push its tag."""
     github.tag(shell, Version.of(given.version), given.digest)
@@ -92,7 +87,6 @@ def arguments() -> argparse.ArgumentParser:
     command("sbom", bill, "image", "file")
     command("push", push, "version", "folder", changes=True)
     command("public", public, "digest")
-    command("pin", pin, "digest")
     command("tag", tag, "version", "digest", changes=True)
     command("publish", publish, "version", changes=True).add_argument("files", nargs="*")
     command("major", major, "version", changes=True)

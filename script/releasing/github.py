@@ -74,7 +74,8 @@ def see_that_it_is_locked(shell: Shell, version: Version, *, wait: Callable[[flo
         wait(10)
     raise Refusal(
         f"The release {version.tag} is not immutable, so {version.major_tag} stays where it is. On GitHub, tick "
-        "`Enable release immutability` in the general settings of the repository, then release the next version."
+        "`Enable release immutability` in the general settings of the repository, then release the next version. "
+        "If it is ticked already, re-run the failed job."
     )
 
 
