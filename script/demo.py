@@ -26,7 +26,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "wind-yield"
 REPOSITORY = "octue/wind-yield"
-QUESTION = {"hourly_wind_speeds": [4.0, 7.5, 11.0, 14.0, 9.0, 2.0], "rated_power": 3.0}
+WIND_SPEEDS = [4.0, 7.5, 11.0, 14.0, 9.0, 2.0]
+QUESTION = {"hourly_wind_speeds": WIND_SPEEDS, "rated_power": 3.0}
 MOST_REQUESTS = 45
 
 ESSENTIALS = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
@@ -194,7 +195,7 @@ class Cloud:
         )  # fmt: skip
         expect(asked.returncode == 0, f"no answer:\n{asked.stdout}{asked.stderr}")
         answer = json.loads(asked.stdout.splitlines()[-1])
-        expect(0 < answer["energy_yield"] < sum(QUESTION["hourly_wind_speeds"]), f"a strange answer: {answer}")
+        expect(0 < answer["energy_yield"] < sum(WIND_SPEEDS), f"a strange answer: {answer}")
         print(f"\nAsked:    {question}\nAnswered: {json.dumps(answer)}")
         return answer
 
@@ -253,7 +254,7 @@ def emulator(repository: Path, state: Path) -> Iterator[Cloud]:
 
 def read_variables(process: subprocess.Popen[str]) -> dict[str, str]:
     """The variables that the emulator prints until it is ready."""
-    variables = {}
+    variables: dict[str, str] = {}
     for line in process.stdout or ():
         if line.startswith("#"):
             return variables
