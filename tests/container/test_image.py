@@ -28,6 +28,9 @@ print(f"not compiled: {[path.name for path in package.rglob('*.py') if path.stem
 
 
 def inspect(image: str) -> dict[str, Any]:
+    """What the engine knows of an image; one that was only built upon may have to be pulled for that."""
+    if subprocess.run(["docker", "image", "inspect", image], check=False, capture_output=True).returncode:
+        subprocess.run(["docker", "pull", "--quiet", image], check=True, capture_output=True)
     done = subprocess.run(["docker", "image", "inspect", image], check=True, capture_output=True, text=True)
     (found,) = json.loads(done.stdout)
     return dict(found)

@@ -35,7 +35,7 @@ def test_each_input_of_action_yml_reaches_the_action_and_a_wrong_one_is_told_by_
     assert every.exit_code == services.exit_code == 2
     assert every.log.of_kind("warning") == [], "the runner knows of all of them"
     told = every.log.text + services.log.text
-    assert [name for name in INPUTS if f"Input `{name}`" not in told] == [*UNCHECKED]
+    assert {name for name in INPUTS if f"Input `{name}`" not in told} == UNCHECKED
     assert set(declared) == set(INPUTS)
     assert "The inputs cannot be used" in (every.summary or "")
     assert list(job.world.requests) == []
