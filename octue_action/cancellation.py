@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -22,7 +23,7 @@ CUT_SECONDS = 2.0
 """How long the run then has to tell what it knows, its connections being closed."""
 
 LAST_SECONDS = 1.0
-"""How long telling what is known takes at most, before the process ends whatever it does."""
+"""How long telling what is known may take, before the process ends whatever it does."""
 
 
 class Cancelled(BaseException):
@@ -94,12 +95,22 @@ class Cancellation:
     def _wait_for_signal(self) -> NoReturn:
         number = signal.Signals(signal.sigwait(SIGNALS))
         self.ask(number)
-        # A second signal is somebody who does not want to wait.
-        signal.sigtimedwait(SIGNALS, GRACE_SECONDS)
-        self.cut()
-        signal.sigtimedwait(SIGNALS, CUT_SECONDS)
-        last = threading.Timer(LAST_SECONDS, os._exit, (self.exit_code,))
+        last = threading.Timer(GRACE_SECONDS + CUT_SECONDS + LAST_SECONDS, os._exit, (self.exit_code,))
         last.daemon = True
         last.start()
+        # Each further signal is from somebody who does not want to wait.
+        _wait_for_another(GRACE_SECONDS)
+        self.cut()
+        _wait_for_another(CUT_SECONDS)
         self.tell()
         os._exit(self.exit_code)
+
+
+def _wait_for_another(seconds: float) -> None:
+    """Wait so long, or until there is another signal, as ``sigtimedwait`` does, which macOS lacks."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if signal.sigpending() & set(SIGNALS):
+            signal.sigwait(SIGNALS)
+            return
+        time.sleep(0.02)
