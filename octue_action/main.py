@@ -165,7 +165,7 @@ def _outputs(deployments: Sequence[Deployment], plan: Plan, outcomes: Sequence[O
     each = {deployment.service.service: _outputs_of(deployment, stands, logs) for deployment in deployments}
     return {
         **next(iter(each.values())),
-        "changed": "true" if any(outcome.status == "applied" for outcome in outcomes) else "false",
+        "changed": "true" if any(outcome.status in {"applied", "unfinished"} for outcome in outcomes) else "false",
         "plan": json.dumps(plan.as_json()),
         "services": json.dumps(each),
     }
@@ -202,8 +202,9 @@ def _report_failures(title: str, failures: Sequence[Failure], runner: Runner) ->
 
 
 def _tell_cancelled(what: str, runner: Runner) -> None:
+    # The page first: the log is where a run gets stuck whose output nobody reads.
+    runner.write_summary(report.cancelled_summary(what), replace=False)
     runner.warning(f"The run was cancelled. {what}", title="Cancelled")
-    runner.write_summary(report.cancelled_summary(what))
 
 
 def _annotate(failure: Failure, title: str, runner: Runner) -> None:

@@ -48,7 +48,10 @@ class Runner:
         self._stream = stream or sys.stdout
         self._lock = threading.RLock()
         self._open_groups = 0
-        self._masked: set[str] = set()
+        self._page_lock = threading.Lock()
+        self._has_page = False
+        # Replaced as a whole: whoever reads it needs no lock, which is held for as long as nobody reads the stream.
+        self._masked: frozenset[str] = frozenset()
         self._annotations: Counter[str] = Counter()
 
     def mask(self, secret: str) -> None:
@@ -63,7 +66,7 @@ class Runner:
         with self._lock:
             for text in dict.fromkeys([secret, *lines, *map(_visible, lines)]):
                 if text.strip():
-                    self._masked.add(text)
+                    self._masked |= {text}
                     self._issue("add-mask", text)
 
     @contextmanager
@@ -165,19 +168,24 @@ class Runner:
         message = "".join(f"{prepare_key_value_message(name, value)}\n" for name, value in kept.items())
         _append(path, message.encode("utf-8", "backslashreplace"))
 
-    def write_summary(self, markdown: str) -> None:
+    def write_summary(self, markdown: str, *, replace: bool = True) -> None:
         """Show a page on the run, in place of the one that this step has shown before.
 
         A page over 1 MiB is cut at the end of a line, and says so. Without ``GITHUB_STEP_SUMMARY`` there is nobody to
         show it to. A page that cannot be written is a warning: what it tells of has happened all the same.
 
         :param markdown: GitHub's Markdown
+        :param replace: whether a page that has been shown before gives way; else it stays, and this one is not shown
         """
         path = self._environment.get("GITHUB_STEP_SUMMARY")
         if not path:
             return
+        page = _fit_summary(self._hidden(markdown))
         try:
-            _replace(path, _fit_summary(self._hidden(markdown)))
+            with self._page_lock:
+                if replace or not self._has_page:
+                    _replace(path, page)
+                    self._has_page = True
         except OSError as error:
             self.warning(f"The summary could not be written: {error}")
 
@@ -199,9 +207,8 @@ class Runner:
 
     def _hidden(self, text: str) -> str:
         """The text without what is masked: where a long message is cut, half a token would match no mask."""
-        with self._lock:
-            for secret in sorted(self._masked, key=len, reverse=True):
-                text = text.replace(secret, "***")
+        for secret in sorted(self._masked, key=len, reverse=True):
+            text = text.replace(secret, "***")
         return text
 
     def _within_limit(self, outputs: Mapping[str, str]) -> dict[str, str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -47,10 +49,10 @@ def slow(tmp_path: Path) -> Iterator[Slow]:
         emulator.__exit__(None, None, None)
 
 
-def start(job: Job, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+def start(job: Job, environment: Mapping[str, str], command: Sequence[str] = COMMAND) -> subprocess.Popen[str]:
     job.empty_files()
     pipe = subprocess.PIPE
-    return subprocess.Popen(COMMAND, env=environment, cwd=job.workspace, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(command, env=environment, cwd=job.workspace, stdout=pipe, stderr=pipe, text=True)
 
 
 def stop(job: Job, process: subprocess.Popen[str], number: signal.Signals) -> tuple[Run, float]:
@@ -118,7 +120,43 @@ def test_a_run_that_does_not_end_by_itself_is_ended(slow: Slow) -> None:
     assert run.writes == []
 
 
-def test_a_second_signal_is_obeyed_at_once(slow: Slow) -> None:
+def test_a_run_whose_log_nobody_reads_still_ends_and_tells(slow: Slow) -> None:
+    job = slow("cloud_run create")
+    job.empty_files()
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"." * 1024)
+    os.set_blocking(writing, True)
+    process = subprocess.Popen(COMMAND, env=job.environment(), cwd=job.workspace, stdout=writing)
+    time.sleep(1.0)
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(2 * SECONDS_TO_STOP) == 128 + signal.SIGINT
+    assert time.monotonic() - begin < SECONDS_TO_STOP
+    assert "The run was cancelled" in (job.files / "summary").read_text()
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_run_ends_where_there_is_no_sigtimedwait_as_on_macos(slow: Slow) -> None:
+    job = slow("cloud_run create")
+    script = f"import runpy, signal; del signal.sigtimedwait; runpy.run_path({COMMAND[-1]!r}, run_name='__main__')"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/token?a=b"
+        command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {script}"]
+        process = start(job, {**job.environment(), "ACTIONS_ID_TOKEN_REQUEST_URL": url}, command)
+        silent.accept()
+        run, seconds = stop(job, process, signal.SIGINT)
+
+    assert seconds < SECONDS_TO_STOP
+    assert run.code == 128 + signal.SIGINT
+    assert run.stderr == ""
+
+
+def test_each_further_signal_ends_one_wait(slow: Slow) -> None:
     job = slow("cloud_run create")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/token?a=b"

@@ -329,6 +329,18 @@ class TestSummary:
         assert step.summary.read_text() == "second\n"
         assert step.summary.stat().st_ino == inode  # a mounted file must stay the same file
 
+    def test_a_page_that_is_to_replace_none_is_shown_only_where_there_is_none(self, step: Step) -> None:
+        step.runner.write_summary("first\n", replace=False)
+        step.runner.write_summary("second\n", replace=False)
+        assert step.summary.read_text() == "first\n"
+
+    def test_a_page_is_written_also_while_nobody_reads_the_log(self, step: Step) -> None:
+        with step.runner._lock:  # as a thread has it that waits for its line to be read
+            thread = threading.Thread(target=step.runner.write_summary, args=("page\n",), daemon=True)
+            thread.start()
+            thread.join(10)
+        assert step.summary.read_text() == "page\n"
+
     def test_a_page_of_exactly_the_limit_is_left_alone(self, step: Step) -> None:
         page = "x" * (1024 * 1024)
         step.runner.write_summary(page)
