@@ -345,26 +345,28 @@ class Google:
         call = functools.partial(method, request=request, timeout=CALL_SECONDS, retry=None)
         return self._repeated(call, quirks, getattr(method, "__name__", "call"), writes=writes)
 
-    def poll(self, seconds: float, **pauses: Any) -> Iterator[None]:
+    def poll(self, seconds: float, *, begun: bool = True, **pauses: Any) -> Iterator[None]:
         """Yield again and again, as the function of that name does, until something in Google Cloud has ended.
 
+        :param begun: whether it belongs to what this run makes; False where somebody else's doing is waited for first.
         :raises Cancelled: where the run is to end first.
         """
         try:
             yield from poll(seconds, pause=self.cancellation.pause, **pauses)
         except Cancelled:
-            raise Cancelled(begun=True) from None
+            raise Cancelled(begun=begun) from None
 
     def _repeated(
         self, call: Callable[[], Answer], quirks: Sequence[Quirk], name: str, *, writes: bool = False
     ) -> Answer:
+        begin = time.monotonic()
         pauses: dict[Quirk, Iterator[bool]] = {}
         while True:
             try:
                 return self._once(call, writes=writes)
             except exceptions.GoogleAPICallError as error:
                 quirk = next((quirk for quirk in quirks if quirk.holds(error)), None)
-                if quirk is None or not next(pauses.setdefault(quirk, self._pauses(quirk)), False):
+                if quirk is None or not next(pauses.setdefault(quirk, self._pauses(quirk, begin)), False):
                     raise _google_error(name, error) from error
 
     def _once(self, call: Callable[[], Answer], *, writes: bool) -> Answer:
@@ -377,9 +379,12 @@ class Google:
                 raise Cancelled(begun=writes) from None
             raise
 
-    def _pauses(self, quirk: Quirk) -> Iterator[bool]:
-        """Pause as often as the quirk has time for, telling once, and not for every try, what is waited for."""
-        end = time.monotonic() + quirk.seconds
+    def _pauses(self, quirk: Quirk, begin: float) -> Iterator[bool]:
+        """Pause as often as the quirk has time for, telling once, and not for every try, what is waited for.
+
+        :param begin: when the first try began, by ``time.monotonic``: one that gets no answer takes of that time, too.
+        """
+        end = begin + quirk.seconds
         if quirk.told:
             self.progress(quirk.told)
         for pause in retry.exponential_sleep_generator(0.5, 15.0):

@@ -36,10 +36,10 @@ _WAS = {
     Action.REPLACE: "replaced",
 }
 _IS_BEING = {
-    Action.NO_OP: "being changed",  # as what it is a part of was changed before
-    Action.CREATE: "being created",
-    Action.UPDATE: "being changed",
-    Action.REPLACE: "being replaced",
+    Action.NO_OP: "still being changed in Google Cloud",  # as what it is a part of was changed before
+    Action.CREATE: "still being created in Google Cloud",
+    Action.UPDATE: "still being changed in Google Cloud",
+    Action.REPLACE: "not replaced yet, and may be deleted already",  # two steps, and the second may not have begun
 }
 _ICONS = {
     Status.UNCHANGED: "▫️",
@@ -207,7 +207,7 @@ def _cut_short(outcome: Outcome) -> str:
     """How far a change came before the run was cancelled."""
     if outcome.status is Status.NOT_BEGUN:
         return "not begun"
-    return f"still {_IS_BEING[outcome.change.action]} in Google Cloud"
+    return _IS_BEING[outcome.change.action]
 
 
 def _failure_block(outcome: Outcome) -> str:

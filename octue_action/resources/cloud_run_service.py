@@ -105,7 +105,7 @@ class CloudRunService(Resource):
 
         request = run_v2.GetServiceRequest(name=self.resource_name)
         message = None
-        for _ in google.poll(RECONCILING_SECONDS):
+        for _ in google.poll(RECONCILING_SECONDS, begun=False):
             message = google.find(google.run.get_service, request)
             if message is None or not message.reconciling:
                 break

@@ -96,7 +96,7 @@ class ContainerImage(Resource):
 
     def _build_of_commit(self, google: Google) -> cloudbuild_v1.Build | None:
         """The build of this commit that runs or has succeeded, if any, waiting a little for that of the push."""
-        for _ in google.poll(PUSH_SECONDS if self.pushed else 0.0, first=1.0, growth=1.5):
+        for _ in google.poll(PUSH_SECONDS if self.pushed else 0.0, begun=False, first=1.0, growth=1.5):
             build = next(iter(self._builds(google)), None)
             if build is not None:
                 return build

@@ -206,6 +206,21 @@ def test_trouble_that_does_not_pass_in_time_is_the_error_that_it_was(
         read_policy(google)
 
 
+def test_a_call_that_gets_no_answer_takes_of_the_time_in_which_it_would_be_repeated(
+    google: Google, pauses: Pauses
+) -> None:
+    calls: list[Any] = []
+
+    def silent(**arguments: Any) -> Any:
+        calls.append(arguments)
+        pauses.now += door.CALL_SECONDS
+        raise exceptions.GatewayTimeout("deadline exceeded")
+
+    with pytest.raises(GoogleError):
+        google.read(silent, None)
+    assert len(calls) == 1
+
+
 def test_what_is_not_there_is_none_when_it_is_looked_for(google: Google) -> None:
     request = pubsub.GetTopicRequest(topic=f"{PROJECT}/topics/nowhere")
     assert google.find(google.publisher.get_topic, request) is None
@@ -405,16 +420,19 @@ def test_a_call_that_is_cut_off_ends_and_only_of_a_write_nobody_knows_what_it_di
     assert caught.value.begun is (call is write_policy)
 
 
-def test_what_is_waited_for_in_google_cloud_has_begun(google: Google) -> None:
+@pytest.mark.parametrize("begun", [True, False])
+def test_what_is_waited_for_in_google_cloud_has_begun_unless_it_is_said_to_be_somebody_elses_doing(
+    google: Google, begun: bool
+) -> None:
     door, cancellation = of_a_run_that_can_end(google)
-    polls = door.poll(60.0)
+    polls = door.poll(60.0) if begun else door.poll(60.0, begun=False)
     next(polls)
     cancellation.ask()
 
     with pytest.raises(Cancelled) as caught:
         next(polls)
 
-    assert caught.value.begun
+    assert caught.value.begun == begun
 
 
 def test_each_thread_knows_what_it_has_written(google: Google) -> None:

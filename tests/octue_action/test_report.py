@@ -72,6 +72,12 @@ def test_the_log_of_a_deployment() -> None:
     check("deployment.log", "\n".join(map(report.outcome_line, outcomes)) + "\n")
 
 
+def test_a_replacement_that_was_cut_short_is_not_said_to_go_on_since_it_takes_two_steps() -> None:
+    replacing = replace(CREATED, change=replace(CREATED.change, action=Action.REPLACE), status=Status.UNFINISHED)
+
+    assert report.outcome_line(replacing).endswith("not replaced yet, and may be deleted already")
+
+
 @pytest.fixture
 def deployment(environment: dict[str, str]) -> Deployment:
     settings = load(environment)

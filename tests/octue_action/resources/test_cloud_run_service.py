@@ -14,6 +14,7 @@ from google.protobuf import duration_pb2
 
 from emulator.world import World
 from octue_action.apply import Outcome, Status, apply
+from octue_action.cancellation import Cancellation, Cancelled
 from octue_action.google import Google, GoogleError
 from octue_action.plan import make_plan
 from octue_action.resource import diff
@@ -200,6 +201,17 @@ def test_a_service_that_somebody_is_changing_is_waited_for(made: CloudRunService
     record.service.reconciling = True
     threading.Timer(0.4, setattr, (record.service, "reconciling", False)).start()
     assert reading(made, google).ready
+
+
+def test_a_run_that_is_cancelled_while_somebody_else_changes_the_service_has_begun_nothing(
+    made: CloudRunService, google: Google, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.cloud_run.find(made.resource_name).service.reconciling = True
+    monkeypatch.setattr(google, "cancellation", Cancellation())
+    threading.Timer(0.3, google.cancellation.ask).start()
+    with pytest.raises(Cancelled) as caught:
+        made.read(google)
+    assert not caught.value.begun
 
 
 def test_a_service_that_is_changing_for_too_long_is_not_ready(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from emulator.world import World
+from octue_action.cancellation import Cancellation, Cancelled
 from octue_action.google import Failure, Google
 from octue_action.plan import Action, make_plan
 from octue_action.resources import container_image
@@ -113,6 +114,16 @@ def test_the_build_of_the_push_that_started_the_workflow_is_waited_for(
     threading.Timer(0.3, push, (world, image)).start()
     assert replace(image, pushed=True).create(google).digest
     assert runs() == 0
+
+
+def test_a_run_that_is_cancelled_while_it_waits_for_the_build_of_a_push_has_begun_none(
+    image: ContainerImage, google: Google, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(google, "cancellation", Cancellation())
+    threading.Timer(0.3, google.cancellation.ask).start()
+    with pytest.raises(Cancelled) as caught:
+        replace(image, pushed=True).create(google)
+    assert not caught.value.begun
 
 
 def test_a_push_that_starts_no_build_is_not_waited_for_long(
