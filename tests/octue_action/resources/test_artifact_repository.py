@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 from google.cloud import artifactregistry_v1
 
@@ -29,6 +31,31 @@ def test_a_repository_that_takes_its_time_is_waited_for(repository: ArtifactRepo
     assert diff(repository, repository.create(google)) == ()
     repository.delete(google)
     assert repository.read(google) is None
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_repository_that_a_cancelled_run_has_begun_is_waited_for(
+    repository: ArtifactRepository, google: Google
+) -> None:
+    begin_to_make(repository, google, LABELS)
+    assert diff(repository, repository.create(google)) == ()
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_repository_that_somebody_else_makes_meanwhile_is_not_taken_over(
+    repository: ArtifactRepository, google: Google
+) -> None:
+    begin_to_make(repository, google, {})
+    with pytest.raises(GoogleError, match="ALREADY_EXISTS"):
+        repository.create(google)
+
+
+def begin_to_make(repository: ArtifactRepository, google: Google, labels: Mapping[str, str]) -> None:
+    google.artifact_registry.create_repository(
+        parent=f"projects/{PROJECT}/locations/{LOCATION}",
+        repository_id=repository.repository_id,
+        repository=artifactregistry_v1.Repository(format_="DOCKER", labels=labels),
+    )
 
 
 @pytest.mark.usefixtures("slow")
