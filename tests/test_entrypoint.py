@@ -93,6 +93,21 @@ def test_a_cancelled_run_begins_nothing_new_and_tells_what_google_cloud_goes_on_
     assert run.outputs["topic_name"].startswith("projects/my-project/topics/octue.services.")
 
 
+def test_what_google_cloud_goes_on_with_counts_as_changed(slow: Slow) -> None:
+    job = slow("cloud_run update")
+    image = "europe-docker.pkg.dev/my-project/images/sum"
+    job.step({"image": f"{image}:1"})
+    begin = len(job.world.requests)
+    process = start(job, job.environment({"image": f"{image}:1", "memory": "1Gi"}))
+    while not any("/WaitOperation" in request.method for request in list(job.world.requests)[begin:]):
+        assert process.poll() is None
+        time.sleep(0.01)
+    run, _ = stop(job, process, signal.SIGINT)
+
+    assert "still being changed in Google Cloud" in run.summary
+    assert run.outputs["changed"] == "true"
+
+
 @pytest.mark.parametrize("method", ["/GetIdToken", "/ExchangeToken", "/GenerateAccessToken", "/GetService"])
 def test_a_run_that_is_cancelled_before_it_changes_anything_says_so(slow: Slow, method: str) -> None:
     job = slow("cloud_run create")
