@@ -24,6 +24,23 @@ REPOSITORY = "my-org/sum-service"
 LAYERS = ROOT / ".cache" / "emulator"
 """Built layers, shared with the demonstration: what an image needs is installed once on a machine."""
 
+OCTUE_YAML = """\
+services:
+  - name: sum
+    namespace: my-org
+    project_name: my-project
+    region: europe-west1
+"""
+DOCKERFILE = 'FROM python:3.11-slim\nWORKDIR /app\nCOPY server.py .\nCMD ["python", "-S", "server.py"]\n'
+SERVER = """\
+import os, socket
+listener = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+while True:
+    listener.accept()[0].close()
+"""
+SMALL_SERVICE = {"octue.yaml": OCTUE_YAML, "Dockerfile": DOCKERFILE, "server.py": SERVER}
+"""A repository with a program of a few lines that is quickly built."""
+
 _ESSENTIALS = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
 
 

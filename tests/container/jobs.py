@@ -13,23 +13,7 @@ from typing import Any
 from emulator.server import Emulator
 from emulator.world import World, WorldSettings
 from tests.github_runner import Runner, Running, Step, StepResult
-from tests.runs import LAYERS, REPOSITORY, ROOT, Job
-
-OCTUE_YAML = """\
-services:
-  - name: sum
-    namespace: my-org
-    project_name: my-project
-    region: europe-west1
-"""
-DOCKERFILE = 'FROM python:3.11-slim\nWORKDIR /app\nCOPY server.py .\nCMD ["python", "-S", "server.py"]\n'
-SERVER = """\
-import os, socket
-listener = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
-while True:
-    listener.accept()[0].close()
-"""
-SERVICE_FILES = {"octue.yaml": OCTUE_YAML, "Dockerfile": DOCKERFILE, "server.py": SERVER}
+from tests.runs import LAYERS, REPOSITORY, ROOT, SMALL_SERVICE, Job
 
 PINNED = "example.com/pinned"
 """What a copy of action.yml calls an image that is given ready-made, as a release's calls its own."""
@@ -76,7 +60,7 @@ class ContainerJob:
         self._runner = runner
         self._action = action
         self._job = Job(emulator, workspace)
-        self._job.commit({} if any(workspace.iterdir()) else SERVICE_FILES)
+        self._job.commit({} if any(workspace.iterdir()) else SMALL_SERVICE)
 
     @property
     def world(self) -> World:

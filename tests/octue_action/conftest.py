@@ -13,16 +13,9 @@ from emulator.world import World, WorldSettings
 from octue_action.auth import sign_in
 from octue_action.google import Google
 from octue_action.settings import InvalidSettings, Problem, Settings, load
+from tests.runs import OCTUE_YAML
 
 PROVIDER = "projects/123456789012/locations/global/workloadIdentityPools/github/providers/github"
-
-OCTUE_YAML = """\
-services:
-  - name: sum
-    namespace: my-org
-    project_name: my-project
-    region: europe-west1
-"""
 
 
 @pytest.fixture

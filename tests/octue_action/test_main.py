@@ -21,7 +21,7 @@ from google.pubsub_v1.types import pubsub
 from emulator.rpc import SYSTEM
 from emulator.server import Emulator
 from emulator.world import World, WorldSettings
-from tests.runs import LAYERS, REPOSITORY, Job, Run
+from tests.runs import LAYERS, OCTUE_YAML, REPOSITORY, SMALL_SERVICE, Job, Run
 
 PROJECT = "projects/my-project"
 LOCATION = f"{PROJECT}/locations/europe-west1"
@@ -31,21 +31,7 @@ OLD_TOPIC = f"{PROJECT}/topics/octue.services.{OLD_ID}"
 OLD_ACCOUNT = "made-by-hand@my-project.iam.gserviceaccount.com"
 TOKEN = re.compile(r"ya29\.|eyJ")
 
-OCTUE_YAML = """\
-services:
-  - name: sum
-    namespace: my-org
-    project_name: my-project
-    region: europe-west1
-"""
 TWO_SERVICES = f"{OCTUE_YAML}{OCTUE_YAML.partition(chr(10))[2].replace('sum', 'product')}"
-DOCKERFILE = 'FROM python:3.11-slim\nWORKDIR /app\nCOPY server.py .\nCMD ["python", "-S", "server.py"]\n'
-SERVER = """\
-import os, socket
-listener = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
-while True:
-    listener.accept()[0].close()
-"""
 
 
 @pytest.fixture
@@ -56,7 +42,7 @@ def job(tmp_path: Path) -> Iterator[Job]:
     settings = WorldSettings(state=tmp_path / "state", cache=LAYERS, repositories={REPOSITORY: workspace})
     with Emulator(settings) as emulator:
         job = Job(emulator, workspace)
-        job.commit({"octue.yaml": OCTUE_YAML, "Dockerfile": DOCKERFILE, "server.py": SERVER})
+        job.commit(SMALL_SERVICE)
         yield job
         leaks = [run.readable for run in job.runs if TOKEN.search(run.readable)]
         assert leaks == [], "a token can be read"
