@@ -53,6 +53,11 @@ class Outcome:
     failure: Failure | None = None
     waited_on: tuple[str, ...] = ()
 
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether the run was cancelled before the change was made."""
+        return self.status in {Status.UNFINISHED, Status.NOT_BEGUN}
+
 
 Listener = Callable[[Outcome], None]
 

@@ -131,7 +131,7 @@ def _deploy(deployments: Sequence[Deployment], plan: Plan, google: Google, runne
     failures = [(outcome.failure, outcome.change.resource) for outcome in outcomes if outcome.failure is not None]
     for failure, resource in failures:
         _annotate(failure, resource.label, runner)
-    if any(outcome.status in {"unfinished", "not begun"} for outcome in outcomes):
+    if any(outcome.is_cut_short for outcome in outcomes):
         runner.warning(f"The run was cancelled. {report.GOES_ON}", title="Cancelled")
         return google.cancellation.exit_code
     if failures:

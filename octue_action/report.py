@@ -81,7 +81,7 @@ def outcome_line(outcome: Outcome) -> str:
         return f"- {label} skipped, because it needs {' and '.join(outcome.waited_on)}"
     if outcome.status is Status.FAILED:
         return f"! {label} failed after {outcome.seconds:.1f} s: {outcome.failure}"
-    if outcome.status in {Status.UNFINISHED, Status.NOT_BEGUN}:
+    if outcome.is_cut_short:
         return f"- {label} {_cut_short(outcome)}"
     sign = _SIGNS[outcome.change.action]
     took = f" in {outcome.seconds:.1f} s" if outcome.status is Status.APPLIED else ""
@@ -117,7 +117,7 @@ def deployment_summary(deployments: Sequence[Deployment], outcomes: Sequence[Out
     """
     failed = [outcome for outcome in outcomes if outcome.status is Status.FAILED]
     names = _services(deployments)
-    cut_short = any(outcome.status in {Status.UNFINISHED, Status.NOT_BEGUN} for outcome in outcomes)
+    cut_short = any(outcome.is_cut_short for outcome in outcomes)
     if failed:
         head = f"<h2>❌ {names}: the deployment failed</h2>"
     elif cut_short:
@@ -190,7 +190,7 @@ def _outcome_row(outcome: Outcome) -> str:
         done, took = f"skipped: needs {_text(' and '.join(outcome.waited_on))}", ""
     elif outcome.status is Status.FAILED:
         done, took = "failed", f"{outcome.seconds:.1f} s"
-    elif outcome.status in {Status.UNFINISHED, Status.NOT_BEGUN}:
+    elif outcome.is_cut_short:
         done, took = _cut_short(outcome), ""
     else:
         done = f"{_WAS[outcome.change.action]}{_details(outcome.change.fields)}"

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -199,3 +200,29 @@ class Job:
             return not request.method.startswith("google.pubsub.")
         deployer = f"serviceAccount:{self.world.iam.deployer}"
         return request.principal == deployer or not request.principal.startswith("serviceAccount:")
+
+
+def credentials_file(folder: Path, variables: Mapping[str, str], world: World, *, account: bool) -> Path:
+    """A file as google-github-actions/auth writes it, src/client/workload_identity_federation.ts.
+
+    :param variables: of the run that GitHub vouches for.
+    :param account: whether the deployer's account is to be impersonated.
+    """
+    audience = urllib.parse.quote(f"https://iam.googleapis.com/{world.sts.provider.name}", safe="")
+    impersonation = f"v1/projects/-/serviceAccounts/{world.iam.deployer}:generateAccessToken"
+    content: dict[str, Any] = {
+        "type": "external_account",
+        "audience": f"//iam.googleapis.com/{world.sts.provider.name}",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": f"{world.base_url}/sts.googleapis.com/v1/token",
+        "credential_source": {
+            "url": f"{variables['ACTIONS_ID_TOKEN_REQUEST_URL']}&audience={audience}",
+            "headers": {"Authorization": f"Bearer {variables['ACTIONS_ID_TOKEN_REQUEST_TOKEN']}"},
+            "format": {"type": "json", "subject_token_field_name": "value"},
+        },
+    }
+    if account:
+        content["service_account_impersonation_url"] = f"{world.base_url}/iamcredentials.googleapis.com/{impersonation}"
+    path = folder / "gha-creds-0123456789abcdef.json"
+    path.write_text(json.dumps(content))
+    return path

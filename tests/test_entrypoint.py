@@ -63,6 +63,16 @@ def stop(job: Job, process: subprocess.Popen[str], number: signal.Signals) -> tu
     return job.read(process.returncode, stdout, stderr, 0), time.monotonic() - begin
 
 
+@contextlib.contextmanager
+def asking_a_silent_server(job: Job) -> Iterator[subprocess.Popen[str]]:
+    """The action, once it has asked for GitHub's token and gets no answer."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/token?a=b"
+        process = start(job, {**job.environment(), "ACTIONS_ID_TOKEN_REQUEST_URL": url})
+        silent.accept()
+        yield process
+
+
 def cancel(job: Job, method: str, number: signal.Signals) -> tuple[Run, float]:
     """Start the action, and stop it as soon as it has called a method."""
     process = start(job, job.environment({"image": "europe-docker.pkg.dev/my-project/images/sum:1"}))
@@ -123,10 +133,7 @@ def test_a_run_that_is_cancelled_before_it_changes_anything_says_so(slow: Slow, 
 def test_a_run_that_does_not_end_by_itself_is_ended(slow: Slow) -> None:
     """GitHub's server is asked for a token, and is silent: nothing wakes the thread that listens to it."""
     job = slow("cloud_run create")
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}/token?a=b"
-        process = start(job, {**job.environment(), "ACTIONS_ID_TOKEN_REQUEST_URL": url})
-        silent.accept()
+    with asking_a_silent_server(job) as process:
         run, seconds = stop(job, process, signal.SIGINT)
 
     assert seconds < SECONDS_TO_STOP
@@ -173,10 +180,7 @@ def test_a_run_ends_where_there_is_no_sigtimedwait_as_on_macos(slow: Slow) -> No
 
 def test_each_further_signal_ends_one_wait(slow: Slow) -> None:
     job = slow("cloud_run create")
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}/token?a=b"
-        process = start(job, {**job.environment(), "ACTIONS_ID_TOKEN_REQUEST_URL": url})
-        silent.accept()
+    with asking_a_silent_server(job) as process:
         for _ in range(2):
             process.send_signal(signal.SIGINT)
             time.sleep(0.2)

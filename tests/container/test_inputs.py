@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import urllib.parse
 from dataclasses import replace
 from pathlib import Path
 
 from octue_action.inputs import INPUTS
 from tests.container.jobs import ContainerJob
 from tests.github_runner import load
+from tests.runs import credentials_file
 
 WRONG = 'no\x1b "$(id)" `id`'
 UNCHECKED = {"confirm", "github_token"}
@@ -59,26 +59,7 @@ def test_every_default_of_action_yml_is_what_the_action_does_without_the_input(a
 def test_a_credentials_file_in_the_workspace_is_found_where_the_container_sees_it(job: ContainerJob) -> None:
     """As google-github-actions/auth writes it, and names it in the environment by its path on the host."""
     step = job.step({"mode": "plan", "workload_identity_provider": "", "deployer_service_account": ""})
-    world = job.world
-    audience = urllib.parse.quote(f"https://iam.googleapis.com/{world.sts.provider.name}", safe="")
-    account = f"v1/projects/-/serviceAccounts/{world.iam.deployer}:generateAccessToken"
-    file = job.workspace / "gha-creds-0123456789abcdef.json"
-    file.write_text(
-        json.dumps(
-            {
-                "type": "external_account",
-                "audience": f"//iam.googleapis.com/{world.sts.provider.name}",
-                "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
-                "token_url": f"{world.base_url}/sts.googleapis.com/v1/token",
-                "service_account_impersonation_url": f"{world.base_url}/iamcredentials.googleapis.com/{account}",
-                "credential_source": {
-                    "url": f"{step.variables['ACTIONS_ID_TOKEN_REQUEST_URL']}&audience={audience}",
-                    "headers": {"Authorization": f"Bearer {step.variables['ACTIONS_ID_TOKEN_REQUEST_TOKEN']}"},
-                    "format": {"type": "json", "subject_token_field_name": "value"},
-                },
-            }
-        )
-    )
+    file = credentials_file(job.workspace, step.variables, job.world, account=True)
 
     run = job.run(replace(step, env={**step.env, "GOOGLE_APPLICATION_CREDENTIALS": str(file)}))
 

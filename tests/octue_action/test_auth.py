@@ -30,6 +30,7 @@ from octue_action import auth
 from octue_action.auth import AuthenticationError, sign_in
 from octue_action.google import Google
 from octue_action.settings import Settings, load
+from tests.runs import credentials_file
 
 Begin = Callable[..., dict[str, str]]
 
@@ -104,33 +105,10 @@ def test_a_file_of_google_github_actions_auth_will_do(
     tmp_path: Path,
 ) -> None:
     environment = run_environment()
-    path = credentials_file(tmp_path, environment, emulator, account=account)
+    path = credentials_file(tmp_path, environment, emulator.world, account=account)
     del environment["INPUT_WORKLOAD_IDENTITY_PROVIDER"], environment["INPUT_DEPLOYER_SERVICE_ACCOUNT"]
     settings = load({**environment, "GOOGLE_APPLICATION_CREDENTIALS": str(path)})
     assert project_read_with(sign_in(settings, ignore), settings) == "my-project"
-
-
-def credentials_file(folder: Path, environment: Mapping[str, str], emulator: Emulator, *, account: bool) -> Path:
-    """A file as google-github-actions/auth writes it, src/client/workload_identity_federation.ts."""
-    world = emulator.world
-    audience = f"https%3A%2F%2Fiam.googleapis.com%2F{world.sts.provider.name.replace('/', '%2F')}"
-    impersonation = f"v1/projects/-/serviceAccounts/{world.iam.deployer}:generateAccessToken"
-    content: dict[str, Any] = {
-        "type": "external_account",
-        "audience": f"//iam.googleapis.com/{world.sts.provider.name}",
-        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
-        "token_url": f"{world.base_url}/sts.googleapis.com/v1/token",
-        "credential_source": {
-            "url": f"{environment['ACTIONS_ID_TOKEN_REQUEST_URL']}&audience={audience}",
-            "headers": {"Authorization": f"Bearer {environment['ACTIONS_ID_TOKEN_REQUEST_TOKEN']}"},
-            "format": {"type": "json", "subject_token_field_name": "value"},
-        },
-    }
-    if account:
-        content["service_account_impersonation_url"] = f"{world.base_url}/iamcredentials.googleapis.com/{impersonation}"
-    path = folder / "gha-creds-0123456789abcdef.json"
-    path.write_text(json.dumps(content))
-    return path
 
 
 def test_no_credentials_file_is_written(
@@ -176,7 +154,7 @@ def test_every_token_is_masked_before_it_is_used_also_when_it_is_renewed(
 ) -> None:
     environment = run_environment()
     if file:
-        path = credentials_file(tmp_path, environment, emulator, account=account)
+        path = credentials_file(tmp_path, environment, emulator.world, account=account)
         environment["GOOGLE_APPLICATION_CREDENTIALS"] = str(path)
         del environment["INPUT_WORKLOAD_IDENTITY_PROVIDER"]
     if file or not account:
