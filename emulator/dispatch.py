@@ -40,7 +40,7 @@ class Dispatcher:
         :param parse: gives the request's message.
         :raises ApiError: whatever the service refuses it with.
         """
-        with self.admitted(name, authorization) as call:
+        with self._world.clock.working(), self.admitted(name, authorization) as call:
             method = self.methods.find(name)
             return method.answer(parse(method), call)
 

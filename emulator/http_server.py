@@ -144,7 +144,8 @@ class Site:
     def answer(self, request: HttpRequest) -> HttpResponse:
         """The response to any request; a refusal is one too."""
         try:
-            return self._place(request.host)(request)
+            with self._world.clock.working():
+                return self._place(request.host)(request)
         except ApiError as error:
             refusal = error
         except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import traceback
 from collections.abc import Callable, Mapping
@@ -30,6 +31,13 @@ class Operations:
         self._seconds = dict(seconds)
         self._operations: dict[str, _Operation] = {}
         self._changed = threading.Condition()
+        self._closed = False
+
+    def close(self) -> None:
+        """End the operations that have not begun to work yet, badly."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
     def start(self, name: str, kind: str, work: Work, *, metadata: Callable[[], Message]) -> operations_pb2.Operation:
         """Begin work in the background and give the operation as it stands.
@@ -44,10 +52,12 @@ class Operations:
             self._operations[name] = operation
         first = operation.message()
 
+        begins = self._clock.time() + self._seconds.get(kind, 0.0)
+
         def run() -> None:
-            self._clock.sleep(self._seconds.get(kind, 0.0))
             result: Message | ApiError
             try:
+                self._wait_until(begins)
                 result = work()
             except ApiError as error:
                 result = error
@@ -58,7 +68,7 @@ class Operations:
                 operation.result = result
                 self._changed.notify_all()
 
-        threading.Thread(target=run, name=f"operation {kind}", daemon=True).start()
+        self._clock.start(run, f"operation {kind}")
         return first
 
     def get(self, name: str) -> operations_pb2.Operation:
@@ -71,12 +81,22 @@ class Operations:
                 raise not_found(f"Operation {name} was not found.")
             return self._operations[name].message()
 
-    def wait(self, name: str, seconds: float) -> operations_pb2.Operation:
+    def wait(self, name: str, seconds: float = math.inf) -> operations_pb2.Operation:
         """The operation when it is done, or as it stands after that many seconds."""
         self.get(name)
+        until = self._clock.time() + seconds
         with self._changed:
-            self._changed.wait_for(lambda: self._operations[name].result is not None, seconds)
-            return self._operations[name].message()
+            operation = self._operations[name]
+            while operation.result is None and self._clock.time() < until:
+                self._clock.wait(self._changed, until if until < math.inf else None, leap=True)
+            return operation.message()
+
+    def _wait_until(self, moment: float) -> None:
+        with self._changed:
+            while not self._closed and self._clock.time() < moment:
+                self._clock.wait(self._changed, moment, leap=True)
+            if self._closed:
+                raise ApiError(grpc.StatusCode.UNAVAILABLE, "The emulator is stopping.")
 
 
 class _Operation:

@@ -47,6 +47,7 @@ class WorldSettings:
     :param idle_seconds: a Cloud Run instance without requests for that long is stopped.
     :param instance_pubsub_host: the ``PUBSUB_EMULATOR_HOST`` that Cloud Run's processes get; this emulator's own
         address where ``None``.
+    :param leaps: whether time that everybody only waits through is skipped.
     """
 
     state: Path
@@ -59,6 +60,7 @@ class WorldSettings:
     seconds: Mapping[str, float] = field(default_factory=dict)
     idle_seconds: float = 30.0
     instance_pubsub_host: str | None = None
+    leaps: bool = False
 
     @property
     def trusted(self) -> str:
@@ -75,7 +77,7 @@ class World:
     def __init__(self, settings: WorldSettings) -> None:
         self.settings = settings
         self.address = ""
-        self.clock = Clock()
+        self.clock = Clock(leaps=settings.leaps)
         self.operations = Operations(self.clock, settings.seconds)
         self.tokens = Tokens(self.clock)
         self.policies = Policies(self)
@@ -136,6 +138,8 @@ class World:
 
     def close(self) -> None:
         """Stop every process and thread of the services."""
+        self.operations.close()
         self.pubsub.close()
         self.cloud_build.close()
         self.cloud_run.close()
+        self.clock.close()

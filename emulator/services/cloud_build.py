@@ -101,7 +101,6 @@ class _Record:
     operation: str = ""
     stopped: threading.Event = field(default_factory=threading.Event)
     ends_as: cloudbuild_v1.Build.Status = SUCCESS
-    done: threading.Event = field(default_factory=threading.Event)
 
 
 class CloudBuild:
@@ -131,7 +130,7 @@ class CloudBuild:
         for record in records:
             self._stop(record, CANCELLED)
         for record in records:
-            record.done.wait()
+            self._world.operations.wait(record.operation)
 
     def log(self, build_id: str) -> str:
         """What a build wrote."""
@@ -248,7 +247,7 @@ class CloudBuild:
             if record.build.status not in _UNFINISHED:
                 raise failed_precondition(f"cannot cancel a build whose status is {record.build.status.name}")
         self._stop(record, CANCELLED)
-        record.done.wait()
+        self._world.operations.wait(record.operation)
         with self._lock:
             return cloudbuild_v1.Build(record.build)
 
@@ -453,18 +452,13 @@ class CloudBuild:
     def _start(self, record: _Record) -> _Record:
         encoded = base64.b64encode(record.build.id.encode()).decode()
         record.operation = f"operations/build/{record.build.project_id}/{encoded}"
-        with self._lock:
-            self._builds[record.build.id] = record
 
         def metadata() -> Message:
             with self._lock:
                 return raw(cloudbuild_v1.BuildOperationMetadata(build=record.build))
 
         def work() -> Message:
-            try:
-                self._run(record)
-            finally:
-                record.done.set()
+            self._run(record)
             with self._lock:
                 if record.build.status != SUCCESS:
                     code, message = _OUTCOMES.get(record.build.status, _FAILED)
@@ -472,6 +466,8 @@ class CloudBuild:
                 return raw(cloudbuild_v1.Build(record.build))
 
         self._world.operations.start(record.operation, "cloud_build build", work, metadata=metadata)
+        with self._lock:
+            self._builds[record.build.id] = record
         return record
 
     # Running
