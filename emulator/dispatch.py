@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 
@@ -15,6 +15,8 @@ from emulator.tokens import Identity
 from emulator.world import World
 
 logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 # Clients that find PUBSUB_EMULATOR_HOST send no token at all.
 _OPEN_TO_ALL = ("google.pubsub.v1.Publisher/", "google.pubsub.v1.Subscriber/")
@@ -40,48 +42,63 @@ class Dispatcher:
         :param parse: gives the request's message.
         :raises ApiError: whatever the service refuses it with.
         """
-        with self._world.clock.working(), self.admitted(name, authorization) as call:
+        identity, refusal = self._identify(name, authorization)
+
+        def do() -> Any:
+            if refusal is not None:
+                raise refusal
             method = self.methods.find(name)
-            return method.answer(parse(method), call)
+            return method.answer(parse(method), Call(name, identity.principal, identity.members))
+
+        with self._world.clock.working():
+            return self.noted(name, identity.principal, do)
 
     def stream(
         self, name: str, authorization: str | None, requests: Iterator[Any], is_active: Callable[[], bool]
     ) -> Iterator[Any]:
-        """The answers to a stream of requests.
+        """The answers to a stream of requests; no fault hits it.
 
         :param is_active: whether the caller still listens.
         :raises ApiError: whatever the service refuses it with.
         """
-        with self.admitted(name, authorization, is_active) as call:
-            yield from self.methods.find(name).answer(requests, call)
-
-    @contextlib.contextmanager
-    def admitted(
-        self, name: str, authorization: str | None, is_active: Callable[[], bool] = lambda: True
-    ) -> Iterator[Call]:
-        """A call whose token is good, noted with how it ends.
-
-        :raises ApiError: UNAUTHENTICATED for a bad token; INTERNAL where the emulator itself fails.
-        """
         identity, refusal = self._identify(name, authorization)
-        number = self._world.requests.begin(name, identity.principal)
-        status = grpc.StatusCode.OK
-        try:
+        with self._entry(name, identity.principal):
             if refusal is not None:
                 raise refusal
-            yield Call(name, identity.principal, identity.members, is_active)
+            call = Call(name, identity.principal, identity.members, is_active)
+            yield from self.methods.find(name).answer(requests, call)
+
+    def noted(self, name: str, principal: str, do: Callable[[], Answer]) -> Answer:
+        """The answer to a call, or the fault that hits it, noted with how it ends.
+
+        :param name: full name of the method.
+        :param principal: who calls.
+        :param do: carries the call out.
+        :raises ApiError: what the service refuses it with, or the fault; INTERNAL where the emulator itself fails.
+        """
+        requests = self._world.requests
+        with self._entry(name, principal) as number:
+            return self._world.faults.answer(name, principal, do, lambda status: requests.lose(number, status))
+
+    @contextlib.contextmanager
+    def _entry(self, name: str, principal: str) -> Iterator[int]:
+        """An entry in the log of requests, by its number."""
+        number = self._world.requests.begin(name, principal)
+        status = grpc.StatusCode.OK.name
+        try:
+            yield number
         except ApiError as error:
-            status = error.code
+            status = error.name
             raise
         except (grpc.RpcError, GeneratorExit):
-            status = grpc.StatusCode.CANCELLED
+            status = grpc.StatusCode.CANCELLED.name
             raise
         except Exception as error:
-            status = grpc.StatusCode.INTERNAL
+            status = grpc.StatusCode.INTERNAL.name
             logger.exception("%s failed", name)
-            raise ApiError(status, f"emulator: {error!r}") from error
+            raise ApiError(grpc.StatusCode.INTERNAL, f"emulator: {error!r}") from error
         finally:
-            self._world.requests.end(number, status.name)
+            self._world.requests.end(number, status)
 
     def _identify(self, name: str, authorization: str | None) -> tuple[Identity, ApiError | None]:
         if authorization is None and name.startswith(_OPEN_TO_ALL):

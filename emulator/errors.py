@@ -40,10 +40,18 @@ class ApiError(Exception):
     """
 
     def __init__(self, code: grpc.StatusCode, message: str, *details: Message) -> None:
-        super().__init__(f"{code.name}: {message}")
+        super().__init__(code, message)
         self.code = code
         self.message = message
         self.details = details
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.message}"
+
+    @property
+    def name(self) -> str:
+        """How the log of requests calls it: the canonical code's name."""
+        return self.code.name
 
     @property
     def http_status(self) -> HTTPStatus:
@@ -58,6 +66,41 @@ class ApiError(Exception):
             packed.Pack(detail)
             status.details.append(packed)
         return status
+
+
+class BadGateway(ApiError):
+    """502 from a proxy in front of an API, which knows nothing of the API's form; gRPC makes its own status of it."""
+
+    PAGE = (
+        "<!DOCTYPE html>\n<html lang=en>\n  <meta charset=utf-8>\n  <title>Error 502 (Server Error)!!1</title>\n"
+        "  <p><b>502.</b> <ins>That's an error.</ins>\n  <p>The server encountered a temporary error and could not "
+        "complete your request.<p>Please try again in 30 seconds.  <ins>That's all we know.</ins>\n"
+    )
+
+    def __init__(self) -> None:
+        super().__init__(grpc.StatusCode.UNAVAILABLE, "Received http2 header with status: 502")
+
+    @property
+    def name(self) -> str:
+        """How the log of requests calls it."""
+        return "BAD_GATEWAY"
+
+    @property
+    def http_status(self) -> HTTPStatus:
+        """502."""
+        return HTTPStatus.BAD_GATEWAY
+
+
+class ConnectionReset(ApiError):
+    """No answer at all: the caller's connection is reset, which gRPC tells the caller as UNAVAILABLE."""
+
+    def __init__(self) -> None:
+        super().__init__(grpc.StatusCode.UNAVAILABLE, "Connection reset by peer")
+
+    @property
+    def name(self) -> str:
+        """How the log of requests calls it."""
+        return "CONNECTION_RESET"
 
 
 def not_found(message: str, *details: Message) -> ApiError:

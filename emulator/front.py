@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import struct
 import threading
 
 LOOPBACK = "127.0.0.1"
+_RESET_SECONDS = 5.0
 _HTTP2_PREFACE = b"PRI "  # RFC 9113, section 3.4; no HTTP/1.1 method is called so
 
 
@@ -22,6 +25,7 @@ class Front:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="front", daemon=True)
         self._connections: set[asyncio.Transport] = set()
+        self._clients: dict[int, _Client] = {}
 
     def serve(self, grpc_port: int, http_port: int) -> None:
         """Begin to pass connections on.
@@ -31,9 +35,17 @@ class Front:
         """
         self._thread.start()
         serving = self._loop.create_server(
-            lambda: _Client(grpc_port, http_port, self._connections), sock=self._listener
+            lambda: _Client(grpc_port, http_port, self._connections, self._clients), sock=self._listener
         )
         asyncio.run_coroutine_threadsafe(serving, self._loop).result()
+
+    def reset(self, port: int) -> None:
+        """Reset a client's connection (TCP RST), with every call on it, and wait until that is done.
+
+        :param port: from which the connection is passed on to the gRPC or the HTTP server.
+        """
+        with contextlib.suppress(RuntimeError, TimeoutError):  # where the loop ends meanwhile, so do all connections
+            asyncio.run_coroutine_threadsafe(self._reset(port), self._loop).result(_RESET_SECONDS)
 
     def stop(self) -> None:
         """Close the port and every connection."""
@@ -41,6 +53,10 @@ class Front:
             self._loop.call_soon_threadsafe(self._abort)
             self._thread.join()
         self._listener.close()
+
+    async def _reset(self, port: int) -> None:
+        if port in self._clients:
+            await self._clients[port].reset()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -94,8 +110,13 @@ class _Pipe(asyncio.Protocol):
 class _Client(_Pipe):
     """The end towards the client, which finds out where the connection is to go."""
 
-    def __init__(self, grpc_port: int, http_port: int, connections: set[asyncio.Transport]) -> None:
+    def __init__(
+        self, grpc_port: int, http_port: int, connections: set[asyncio.Transport], clients: dict[int, _Client]
+    ) -> None:
         super().__init__(connections)
+        self._clients = clients
+        self._port = 0
+        self._lost = asyncio.Event()
         self._ports = {True: grpc_port, False: http_port}
         self._first = b""
         self._connecting: asyncio.Task[None] | None = None
@@ -111,6 +132,17 @@ class _Client(_Pipe):
             port = self._ports[self._first.startswith(_HTTP2_PREFACE)]
             self._connecting = asyncio.get_running_loop().create_task(self._connect(port))
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._clients.pop(self._port, None)
+        self._lost.set()
+
+    async def reset(self) -> None:
+        linger_for_no_time = struct.pack("ii", 1, 0)  # closing then sends RST, man 7 socket
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_for_no_time)
+        self.transport.abort()
+        await self._lost.wait()
+
     async def _connect(self, port: int) -> None:
         loop = asyncio.get_running_loop()
         try:
@@ -119,6 +151,8 @@ class _Client(_Pipe):
             self.transport.close()
             return
         server.other = self
+        self._port = server.transport.get_extra_info("sockname")[1]
+        self._clients[self._port] = self
         server.transport.write(self._first)
         self.other = server
         if self.transport.is_closing():

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from grpc_status import rpc_status
 
 from emulator.dispatch import Dispatcher
-from emulator.errors import ApiError
+from emulator.errors import ApiError, ConnectionReset
 from emulator.front import LOOPBACK
 from emulator.operations import raw
 from emulator.rpc import Method
@@ -31,11 +31,12 @@ class GrpcServer:
     """A gRPC server on a loopback port of its own.
 
     :param dispatcher: who answers.
+    :param reset: resets a caller's connection, given the port that it comes from.
     """
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, reset: Callable[[int], None]) -> None:
         self._server = grpc.server(ThreadPoolExecutor(_THREADS, "grpc"), options=_OPTIONS)
-        self._server.add_generic_rpc_handlers((_Handler(dispatcher),))
+        self._server.add_generic_rpc_handlers((_Handler(dispatcher, reset),))
         self.port: int = self._server.add_insecure_port(f"{LOOPBACK}:0")
         self._server.start()
 
@@ -45,8 +46,9 @@ class GrpcServer:
 
 
 class _Handler(grpc.GenericRpcHandler):
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, reset: Callable[[int], None]) -> None:
         self._dispatcher = dispatcher
+        self._reset = reset
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
         name = handler_call_details.method.removeprefix("/")
@@ -71,6 +73,8 @@ class _Handler(grpc.GenericRpcHandler):
                 return self._dispatcher.answer(name, authorization, parse(data))
             except ApiError as error:
                 refusal = error
+            if isinstance(refusal, ConnectionReset):
+                self._reset(int(context.peer().rpartition(":")[2]))
             return context.abort_with_status(rpc_status.to_status(refusal.status()))
 
         return answer

@@ -17,10 +17,10 @@ import grpc
 
 from emulator import rest
 from emulator.dispatch import Dispatcher, bearer_token
-from emulator.errors import ApiError, invalid_argument, not_found
+from emulator.errors import ApiError, BadGateway, ConnectionReset, invalid_argument, not_found
 from emulator.front import LOOPBACK
 from emulator.operations import raw
-from emulator.rpc import SYSTEM
+from emulator.rpc import ANONYMOUS, SYSTEM
 from emulator.services import github, sts
 from emulator.world import World
 
@@ -113,13 +113,16 @@ class HttpServer:
 
     :param world: what it shows.
     :param dispatcher: who answers API calls.
+    :param reset: resets a caller's connection, given the port that it comes from.
     """
 
-    def __init__(self, world: World, dispatcher: Dispatcher) -> None:
+    def __init__(self, world: World, dispatcher: Dispatcher, reset: Callable[[int], None]) -> None:
         site = Site(world, dispatcher)
+        reset_connection = reset
 
         class Handler(_Handler):
             answer = staticmethod(site.answer)
+            reset = staticmethod(reset_connection)
 
         self._server = _Server((LOOPBACK, 0), Handler)
         self.port: int = self._server.server_address[1]
@@ -142,16 +145,21 @@ class Site:
         self._rest = rest.build(dispatcher)
 
     def answer(self, request: HttpRequest) -> HttpResponse:
-        """The response to any request; a refusal is one too."""
+        """The response to any request; a refusal is one too.
+
+        :raises ConnectionReset: where there is none.
+        """
         try:
             with self._world.clock.working():
                 return self._place(request.host)(request)
+        except ConnectionReset:
+            raise
         except ApiError as error:
             refusal = error
         except Exception as error:
             logger.exception("%s /%s%s failed", request.method, request.host, request.path)
             refusal = ApiError(grpc.StatusCode.INTERNAL, f"emulator: {error!r}")
-        return _json(rest.error_json(refusal, request.host), refusal.http_status)
+        return _refusal(refusal, request.host)
 
     def _place(self, host: str) -> Callable[[HttpRequest], HttpResponse]:
         if host.endswith(_RUN_DOMAIN):
@@ -175,15 +183,7 @@ class Site:
         if (request.method, request.path) != ("POST", "/v1/token"):
             raise not_found(f"The requested URL {request.path} was not found on this server.")
         form = dict(urllib.parse.parse_qsl(request.body.decode()))
-        number = self._world.requests.begin(sts.METHOD, "anonymous")
-        try:
-            answer = self._world.sts.exchange(form)
-        except sts.TokenError as error:
-            self._world.requests.end(number, error.error)
-            refusal = {"error": error.error, "error_description": error.description}
-            return _json(refusal, HTTPStatus.BAD_REQUEST)
-        self._world.requests.end(number, "OK")
-        return _json(answer)
+        return _json(self._dispatcher.noted(sts.METHOD, ANONYMOUS, lambda: self._world.sts.exchange(form)))
 
     def _github(self, request: HttpRequest) -> HttpResponse:
         if request.path == "/.well-known/jwks":
@@ -191,13 +191,10 @@ class Site:
         if not request.path.endswith("/idtoken"):
             raise not_found(f"{request.path} was not found.")
         audience = dict(urllib.parse.parse_qsl(request.query)).get("audience")
-        number = self._world.requests.begin(github.METHOD, "anonymous")
-        try:
-            token = self._world.github.id_token(bearer_token(request.authorization) or "", audience)
-        except ApiError as error:
-            self._world.requests.end(number, error.code.name)
-            raise
-        self._world.requests.end(number, "OK")
+        request_token = bearer_token(request.authorization) or ""
+        token = self._dispatcher.noted(
+            github.METHOD, ANONYMOUS, lambda: self._world.github.id_token(request_token, audience)
+        )
         return _json({"count": 1, "value": token})
 
     def _google_keys(self, request: HttpRequest) -> HttpResponse:
@@ -262,12 +259,19 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = -1  # one packet for head and body
     answer: Callable[[HttpRequest], HttpResponse]
+    reset: Callable[[int], None]
 
     def _serve(self) -> None:
         target = urllib.parse.urlsplit(self.path)
         host, _, path = target.path.removeprefix("/").partition("/")
         headers = {name.lower(): value for name, value in self.headers.items()}
-        response = self.answer(HttpRequest(self.command, host, f"/{path}", target.query, headers, self._body()))
+        request = HttpRequest(self.command, host, f"/{path}", target.query, headers, self._body())
+        try:
+            response = self.answer(request)
+        except ConnectionReset:
+            self.reset(self.client_address[1])
+            self.close_connection = True
+            return
         self.send_response(response.status)
         for name, value in response.headers:
             if name.lower() not in _HOP_HEADERS:
@@ -292,6 +296,16 @@ class _Handler(BaseHTTPRequestHandler):
         data = self.rfile.read(size)
         self.rfile.readline()
         return data
+
+
+def _refusal(error: ApiError, host: str) -> HttpResponse:
+    if isinstance(error, BadGateway):
+        return HttpResponse(error.http_status, error.PAGE.encode(), (("Content-Type", "text/html; charset=UTF-8"),))
+    if host == sts.HOST:
+        return _json(sts.error_json(error), error.http_status)
+    if host == github.HOST:
+        return _json(github.error_json(error), error.http_status)
+    return _json(rest.error_json(error, host), error.http_status)
 
 
 def _json(content: Any, status: int = HTTPStatus.OK) -> HttpResponse:

@@ -18,7 +18,9 @@ class Request:
     :param method: full name, ``google.pubsub.v1.Publisher/CreateTopic``, over gRPC and HTTP alike.
     :param principal: who called, as an IAM member, or ``anonymous``.
     :param writes: whether the method can change anything but tokens.
-    :param status: name of the canonical code, or ``IN_PROGRESS``.
+    :param status: how it ended for the caller: name of the canonical code, or of a fault, or ``IN_PROGRESS``.
+    :param lost: how it ended in the service where a fault kept that from the caller, ``OK`` where it was done; empty
+        for every other call.
     """
 
     number: int
@@ -26,6 +28,7 @@ class Request:
     principal: str
     writes: bool
     status: str
+    lost: str = ""
 
 
 class Requests:
@@ -61,3 +64,12 @@ class Requests:
         """
         with self._lock:
             self._requests[number - 1] = replace(self._requests[number - 1], status=status)
+
+    def lose(self, number: int, status: str) -> None:
+        """Note that a call was carried out and that its answer is lost.
+
+        :param number: what ``begin`` gave.
+        :param status: how it ended in the service: name of the canonical code.
+        """
+        with self._lock:
+            self._requests[number - 1] = replace(self._requests[number - 1], lost=status)

@@ -27,8 +27,8 @@ class Emulator:
 
     def __enter__(self) -> Emulator:
         dispatcher = Dispatcher(self.world)
-        self._grpc = GrpcServer(dispatcher)
-        self._http = HttpServer(self.world, dispatcher)
+        self._grpc = GrpcServer(dispatcher, self._front.reset)
+        self._http = HttpServer(self.world, dispatcher, self._front.reset)
         self._front.serve(self._grpc.port, self._http.port)
         return self
 

@@ -19,7 +19,7 @@ from emulator.errors import ApiError, unauthenticated
 GOOGLE_ISSUER = "https://accounts.google.com"
 LIFETIME_SECONDS = 3600.0
 _PREFIX = "ya29."
-_INVALID = (
+INVALID = (
     "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid "
     "authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project."
 )
@@ -106,9 +106,9 @@ class Tokens:
                 token.removeprefix(_PREFIX), self._secret, algorithms=["HS256"], options=_TIMES_UNCHECKED
             )
         except jwt.InvalidTokenError:
-            raise unauthenticated(_INVALID) from None
+            raise unauthenticated(INVALID) from None
         if claims["exp"] <= self._clock.time():
-            raise unauthenticated(_INVALID)
+            raise unauthenticated(INVALID)
         return Identity(claims["sub"], frozenset(claims["members"]))
 
     def issue_id_token(self, email: str, audience: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator.clock import Clock
+from emulator.faults import Faults
 from emulator.operations import Operations
 from emulator.policies import Policies
 from emulator.requests import Requests
@@ -82,6 +83,7 @@ class World:
         self.tokens = Tokens(self.clock)
         self.policies = Policies(self)
         self.requests = Requests()
+        self.faults = Faults(self)
         self.github = GitHub(self)
         self.sts = Sts(self)
         self.iam_credentials = IamCredentials(self)
@@ -138,6 +140,7 @@ class World:
 
     def close(self) -> None:
         """Stop every process and thread of the services."""
+        self.faults.close()
         self.operations.close()
         self.pubsub.close()
         self.cloud_build.close()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
-from emulator.errors import invalid_argument, unauthenticated
+from emulator.errors import ApiError, invalid_argument, unauthenticated
 from emulator.tokens import SigningKey
 
 if TYPE_CHECKING:
@@ -36,6 +36,11 @@ def numeric_id(name: str) -> str:
     :param name: ``owner`` or ``owner/name``.
     """
     return str(int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % 900_000_000 + 100_000_000)
+
+
+def error_json(error: ApiError) -> dict[str, str]:
+    """A refusal as the provider writes it in JSON."""
+    return {"message": error.message}
 
 
 class GitHub:

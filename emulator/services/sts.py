@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import celpy
+import grpc
 import jwt
 from celpy.adapter import json_to_cel
 from celpy.celparser import CELParseError
 from celpy.evaluation import CELEvalError
 
+from emulator.errors import ApiError
 from emulator.services import github
 from emulator.tokens import LIFETIME_SECONDS
 
@@ -31,7 +33,16 @@ _SUBJECT_LIMIT_BYTES = 127
 _LEEWAY_SECONDS = 60
 
 
-class TokenError(Exception):
+# RFC 6749, sections 4.1.2.1 and 5.2, for what is not the token's fault.
+_ERRORS = {
+    grpc.StatusCode.PERMISSION_DENIED: "access_denied",
+    grpc.StatusCode.UNAUTHENTICATED: "invalid_client",
+    grpc.StatusCode.UNAVAILABLE: "temporarily_unavailable",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "temporarily_unavailable",
+}
+
+
+class TokenError(ApiError):
     """A refusal in the form of RFC 6749, section 5.2.
 
     :param error: the code, ``invalid_grant``.
@@ -39,9 +50,19 @@ class TokenError(Exception):
     """
 
     def __init__(self, error: str, description: str) -> None:
-        super().__init__(f"{error}: {description}")
+        super().__init__(grpc.StatusCode.INVALID_ARGUMENT, description)
         self.error = error
-        self.description = description
+
+    @property
+    def name(self) -> str:
+        """How the log of requests calls it."""
+        return self.error
+
+
+def error_json(error: ApiError) -> dict[str, str]:
+    """Any refusal as this service writes it in JSON."""
+    code = error.error if isinstance(error, TokenError) else _ERRORS.get(error.code, "server_error")
+    return {"error": code, "error_description": error.message}
 
 
 @dataclass(frozen=True)

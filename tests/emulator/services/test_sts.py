@@ -78,7 +78,7 @@ def test_the_condition_refuses_other_runs(world: World, run: dict[str, str], why
         world.sts.exchange(form(world, github_token(world, **run)))
 
     assert refusal.value.error == "unauthorized_client", why
-    assert refusal.value.description == "The given credential is rejected by the attribute condition."
+    assert refusal.value.message == "The given credential is rejected by the attribute condition."
 
 
 def test_without_a_condition_every_run_is_accepted(world: World) -> None:
