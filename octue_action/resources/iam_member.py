@@ -129,11 +129,11 @@ def add_member(policy: Policy, role: str, member: str) -> bool:
 
     :returns: whether the policy was changed.
     """
-    bindings = _unconditional(policy, role)
-    if any(member in binding.members for binding in bindings):
+    granted = _unconditional(policy, role)
+    if any(member in binding.members for binding in granted):
         return False
-    if bindings:
-        bindings[0].members.append(member)
+    if granted:
+        granted[0].members.append(member)
     else:
         policy.bindings.add(role=role, members=[member])
     return True
@@ -144,12 +144,15 @@ def remove_member(policy: Policy, role: str, member: str) -> bool:
 
     :returns: whether the policy was changed.
     """
-    held = [binding for binding in _unconditional(policy, role) if member in binding.members]
-    for binding in held:
-        binding.members.remove(member)
-        if not binding.members:
-            policy.bindings.remove(binding)
-    return bool(held)
+    places = [n for n, b in enumerate(policy.bindings) if _is_grant(b, role) and member in b.members]
+    for place in reversed(places):
+        binding = policy.bindings[place]
+        others = [other for other in binding.members if other != member]
+        if others:
+            binding.members[:] = others
+        else:
+            del policy.bindings[place]
+    return bool(places)
 
 
 def _public_grants(policy: Policy) -> tuple[str, ...]:
@@ -161,4 +164,9 @@ def _public_grants(policy: Policy) -> tuple[str, ...]:
 
 
 def _unconditional(policy: Policy, role: str) -> list[Any]:
-    return [b for b in policy.bindings if b.role == role and not b.condition.expression]
+    return [binding for binding in policy.bindings if _is_grant(binding, role)]
+
+
+def _is_grant(binding: Any, role: str) -> bool:
+    """Whether a binding gives the role to somebody without any condition, be that one of a title alone."""
+    return binding.role == role and bool(binding.members) and not binding.condition.ByteSize()

@@ -107,6 +107,33 @@ def test_revoking_takes_our_member_and_changes_nothing_else(before: policy_pb2.P
     assert (after.etag, after.version) == (before.etag, before.version)
 
 
+def policy_with(*members: str, title: str = "") -> policy_pb2.Policy:
+    """One with a single binding of our role."""
+    policy = policy_pb2.Policy()
+    policy.bindings.add(role=ROLE, members=members, condition=expr_pb2.Expr(title=title) if title else None)
+    return policy
+
+
+def test_a_member_that_is_there_twice_is_revoked_as_a_whole() -> None:
+    policy = policy_with(MEMBER, "user:owner@example.com", MEMBER)
+    assert remove_member(policy, ROLE, MEMBER)
+    assert policy == policy_with("user:owner@example.com")
+
+
+def test_a_binding_with_the_title_of_a_condition_is_neither_the_role_nor_ours_to_change() -> None:
+    policy = policy_with(MEMBER, title="for a while")
+    assert not remove_member(policy, ROLE, MEMBER)
+    assert add_member(policy, ROLE, MEMBER)
+    assert list(policy.bindings) == [*policy_with(MEMBER, title="for a while").bindings, *policy_with(MEMBER).bindings]
+
+
+def test_a_binding_of_nobody_is_left_alone() -> None:
+    policy = policy_with()
+    add_member(policy, ROLE, MEMBER)
+    assert remove_member(policy, ROLE, MEMBER)
+    assert policy == policy_with()
+
+
 def member(resource: str, name: str, **fields: Any) -> IamMember:
     return IamMember(resource=resource, role=ROLE, member=f"serviceAccount:{name}@elsewhere.example.com", **fields)
 
