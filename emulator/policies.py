@@ -150,8 +150,12 @@ class Policies:
                 if not member.startswith(_MEMBER_PREFIXES):
                     raise invalid_argument(f"Invalid member: {member}.")
                 kind, _, email = member.partition(":")
-                if kind == "serviceAccount" and not self._world.iam.knows_account(email):
+                if kind == "serviceAccount" and not self._sees_account(email):
                     raise invalid_argument(f"Service account {email} does not exist.")
+
+    def _sees_account(self, email: str) -> bool:
+        iam, seconds = self._world.iam, self._world.propagation.accounts_in_policies
+        return iam.knows_account(email) and iam.is_older(email, seconds)
 
 
 def _check_etag(policy: policy_pb2.Policy, current: policy_pb2.Policy) -> None:

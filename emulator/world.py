@@ -14,6 +14,7 @@ from emulator.clock import Clock
 from emulator.faults import Faults
 from emulator.operations import Operations
 from emulator.policies import Policies
+from emulator.propagation import Propagation
 from emulator.requests import Requests
 from emulator.services.artifact_registry import ArtifactRegistry
 from emulator.services.cloud_build import CloudBuild
@@ -49,6 +50,7 @@ class WorldSettings:
     :param instance_pubsub_host: the ``PUBSUB_EMULATOR_HOST`` that Cloud Run's processes get; this emulator's own
         address where ``None``.
     :param leaps: whether time that everybody only waits through is skipped.
+    :param propagation: how long it takes until what was made is seen.
     """
 
     state: Path
@@ -62,6 +64,7 @@ class WorldSettings:
     idle_seconds: float = 30.0
     instance_pubsub_host: str | None = None
     leaps: bool = False
+    propagation: Propagation = field(default_factory=Propagation)
 
     @property
     def trusted(self) -> str:
@@ -79,6 +82,7 @@ class World:
         self.settings = settings
         self.address = ""
         self.clock = Clock(leaps=settings.leaps)
+        self.propagation = settings.propagation
         self.operations = Operations(self.clock, settings.seconds)
         self.tokens = Tokens(self.clock)
         self.policies = Policies(self)

@@ -330,7 +330,8 @@ class CloudRun:
         revision_template.complete(service.template, default_account)
         revision_template.check_service(service)
         account = service.template.service_account
-        if not self._world.iam.knows_account(account):
+        iam, seconds = self._world.iam, self._world.propagation.accounts_in_cloud_run
+        if not (iam.knows_account(account) and iam.is_older(account, seconds)):
             raise permission_denied(
                 f"Permission 'iam.serviceaccounts.actAs' denied on service account {account} (or it may not exist)."
             )

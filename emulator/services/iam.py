@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
 import threading
+from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar
 
 from google.cloud import iam_admin_v1
@@ -13,7 +16,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.rpc import error_details_pb2
 
 from emulator.errors import aborted, already_exists, invalid_argument, not_found, permission_denied
-from emulator.rpc import Call
+from emulator.rpc import SYSTEM, Call
 from emulator.services.github import numeric_id
 
 if TYPE_CHECKING:
@@ -53,6 +56,18 @@ def permission_error(permission: str, resource: str) -> tuple[str, error_details
     )
 
 
+@dataclass
+class _Newness:
+    """What decides whether an account that was made is read.
+
+    :param made: seconds since the epoch.
+    :param reads: how many there were since.
+    """
+
+    made: float
+    reads: int = 0
+
+
 class Iam:
     """``google.iam.admin.v1.IAM``; begins with the deployer account and the Octue role."""
 
@@ -63,6 +78,7 @@ class Iam:
         self._project = f"projects/{world.settings.project_id}"
         self._domain = f"{world.settings.project_id}.iam.gserviceaccount.com"
         self._accounts: dict[str, iam_admin_v1.ServiceAccount] = {}
+        self._new: dict[str, _Newness] = {}
         self._roles: dict[str, iam_admin_v1.Role] = {}
         self._lock = threading.RLock()
         self.deployer = self._seed_deployer()
@@ -80,6 +96,11 @@ class Iam:
         """Whether a policy may name an account: one of this project must exist, others are taken on trust."""
         return not email.endswith(f"@{self._domain}") or self.find(email) is not None
 
+    def is_older(self, email: str, seconds: float) -> bool:
+        """Whether an account has been there for so many seconds; those that were not made here always have."""
+        with self._lock:
+            return self._age(email) >= seconds
+
     def knows_role(self, role: str) -> bool:
         """Whether a policy may name a role: one of this project must exist, others are taken on trust."""
         with self._lock:
@@ -88,16 +109,30 @@ class Iam:
     def list_service_accounts(
         self, request: iam_admin_v1.ListServiceAccountsRequest, call: Call
     ) -> iam_admin_v1.ListServiceAccountsResponse:
-        """All accounts of the project, on one page."""
+        """All accounts of the project that are seen yet, on one page."""
         self._check_project(request.name, "iam.serviceAccounts.list", call)
         with self._lock:
-            return iam_admin_v1.ListServiceAccountsResponse(accounts=list(self._accounts.values()))
+            seen = [
+                account
+                for email, account in self._accounts.items()
+                if call == SYSTEM or self._read_status(email) == HTTPStatus.OK
+            ]
+            return iam_admin_v1.ListServiceAccountsResponse(accounts=seen)
 
     def get_service_account(
         self, request: iam_admin_v1.GetServiceAccountRequest, call: Call
     ) -> iam_admin_v1.ServiceAccount:
-        """One account, by e-mail address or unique id."""
-        return self._account(request.name, "iam.serviceAccounts.get", call)
+        """One account, by e-mail address or unique id; a new one perhaps not yet."""
+        with self._lock:
+            account = self._account(request.name, "iam.serviceAccounts.get", call)
+            status = self._read_status(account.email)
+            if account.email in self._new:
+                self._new[account.email].reads += 1
+        if status == HTTPStatus.NOT_FOUND:
+            raise not_found(f"Service account {account.name} does not exist.")
+        if status == HTTPStatus.FORBIDDEN:
+            raise permission_denied(*permission_error("iam.serviceAccounts.get", account.name))
+        return account
 
     def create_service_account(
         self, request: iam_admin_v1.CreateServiceAccountRequest, call: Call
@@ -114,8 +149,10 @@ class Iam:
             )
         _check_texts(request.service_account)
         with self._lock:
-            if f"{account_id}@{self._domain}" in self._accounts:
+            email = f"{account_id}@{self._domain}"
+            if email in self._accounts:
                 raise already_exists(f"Service account ID already exists within project {self._project}.")
+            self._new[email] = _Newness(self._world.clock.time())
             return self._create(account_id, request.service_account.display_name, request.service_account.description)
 
     def patch_service_account(
@@ -142,6 +179,7 @@ class Iam:
         with self._lock:
             account = self._account(request.name, "iam.serviceAccounts.delete", call)
             del self._accounts[account.email]
+            self._new.pop(account.email, None)
         self._world.policies.remove(account.name)
         self._world.policies.mark_deleted(account.email, account.unique_id)
         return Empty()
@@ -193,6 +231,15 @@ class Iam:
         if found is None:
             raise not_found("Unknown service account")
         return found
+
+    def _age(self, email: str) -> float:
+        new = self._new.get(email)
+        return self._world.clock.time() - new.made if new else math.inf
+
+    def _read_status(self, email: str) -> HTTPStatus:
+        """What the next read of an account is answered with."""
+        new = self._new.get(email)
+        return self._world.propagation.account_read(new.reads, self._age(email)) if new else HTTPStatus.OK
 
     def _check_project(self, name: str, permission: str, call: Call) -> None:
         own = {self._project, f"projects/{self._world.settings.project_number}", "projects/-"}

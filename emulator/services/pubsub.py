@@ -36,7 +36,7 @@ from emulator.pubsub_config import (
     updated_topic,
 )
 from emulator.push import Push
-from emulator.rpc import Call
+from emulator.rpc import SYSTEM, Call
 from emulator.streaming_pull import StreamingPull, received
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class PubSub:
         self.services = (self.publisher, self.subscriber, PubSubPolicies(self))
         self.world = world
         self.topics: dict[str, pubsub.Topic] = {}
+        self._topics_made: dict[str, float] = {}
         self._subscriptions: dict[str, _Subscription] = {}
         self._message_ids = itertools.count(_FIRST_MESSAGE_ID)
 
@@ -117,6 +118,16 @@ class PubSub:
             if name not in self.topics:
                 raise _absent(name)
             return self.topics[name]
+
+    def add_topic(self, topic: pubsub.Topic) -> None:
+        """Begin a topic, whose configuration is complete and whose name is free."""
+        self.topics[topic.name] = topic
+        self._topics_made[topic.name] = self.world.clock.time()
+
+    def is_read(self, topic: str, call: Call) -> bool:
+        """Whether a topic that is there can be read yet."""
+        age = self.world.clock.time() - self._topics_made.get(topic, -math.inf)
+        return call == SYSTEM or age >= self.world.propagation.topics
 
     def subscription(self, name: str) -> _Subscription:
         """The subscription of that full name.
@@ -263,13 +274,16 @@ class Publisher:
         with self._state.lock:
             if request.name in self._state.topics:
                 raise _present(request.name)
-            self._state.topics[request.name] = pubsub.Topic(request)
+            self._state.add_topic(pubsub.Topic(request))
         return request
 
     def get_topic(self, request: pubsub.GetTopicRequest, call: Call) -> pubsub.Topic:
-        """A topic."""
+        """A topic; a new one perhaps not yet, as its absence is remembered for a while."""
         with self._state.lock:
-            return pubsub.Topic(self._state.topic(request.topic))
+            topic = self._state.topic(request.topic)
+            if not self._state.is_read(topic.name, call):
+                raise _absent(topic.name)
+            return pubsub.Topic(topic)
 
     def update_topic(self, request: pubsub.UpdateTopicRequest, call: Call) -> pubsub.Topic:
         """Change the fields of a topic that the mask names."""
@@ -282,7 +296,8 @@ class Publisher:
         """The topics by name."""
         self._state.check_project(request.project.removeprefix("projects/"))
         with self._state.lock:
-            topics = [pubsub.Topic(self._state.topics[name]) for name in sorted(self._state.topics)]
+            names = [name for name in sorted(self._state.topics) if self._state.is_read(name, call)]
+            topics = [pubsub.Topic(self._state.topics[name]) for name in names]
         page, token = _page(topics, request.page_size, request.page_token)
         return pubsub.ListTopicsResponse(topics=page, next_page_token=token)
 

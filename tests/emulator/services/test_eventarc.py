@@ -307,7 +307,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
         "services/absent",
     ),
     ({"service_account": "absent@my-project.iam.gserviceaccount.com"}, exceptions.NotFound, "Service account absent"),
-    ({"transport": {"pubsub": {"topic": f"{TOPIC}-absent"}}}, exceptions.NotFound, "Resource not found"),
+    ({"transport": {"pubsub": {"topic": f"{TOPIC}-absent"}}}, exceptions.InvalidArgument, "Resource not found"),
     ({"retry_policy": {"max_attempts": 3}}, exceptions.InvalidArgument, "can only be 1"),
     ({"channel": f"{PARENT}/channels/c"}, exceptions.InvalidArgument, "has no channel"),
     ({"name": f"{PARENT}/triggers/other"}, exceptions.InvalidArgument, "is not"),
