@@ -17,6 +17,7 @@ from typing import Any
 from emulator.requests import Request
 from emulator.server import Emulator
 from emulator.world import World
+from octue_action.cancellation import Cancellation
 from octue_action.main import main
 from tests import github_runner
 
@@ -95,15 +96,16 @@ class Job:
 
     :param emulator: the cloud.
     :param workspace: the repository as it is checked out.
+    :param files: where GitHub's runner keeps the files of a step; a new folder beside the workspace unless given.
 
-    ``files`` is where GitHub's runner keeps the files of a step, ``runs`` are those so far.
+    ``runs`` are those so far.
     """
 
-    def __init__(self, emulator: Emulator, workspace: Path) -> None:
+    def __init__(self, emulator: Emulator, workspace: Path, files: Path | None = None) -> None:
         self._emulator = emulator
         self.workspace = workspace
-        self.files = workspace.parent / f"{workspace.name}-files"
-        self.files.mkdir()
+        self.files = files or workspace.parent / f"{workspace.name}-files"
+        self.files.mkdir(parents=True)
         self.runs: list[Run] = []
 
     @property
@@ -133,11 +135,11 @@ class Job:
             **{f"INPUT_{name.upper()}": value for name, value in given.items()},
         }
 
-    def here(self, environment: Mapping[str, str]) -> Run:
+    def here(self, environment: Mapping[str, str], cancellation: Cancellation | None = None) -> Run:
         """Run the action in this process."""
         before = self.empty_files()
         stream = io.StringIO()
-        code = main(environment, stream)
+        code = main(environment, stream, cancellation=cancellation)
         return self.read(code, stream.getvalue(), "", before)
 
     def deploy(self, inputs: Mapping[str, str] | None = None, **run: Any) -> Run:

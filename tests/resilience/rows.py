@@ -1,0 +1,136 @@
+"""The rows of the suite: what each has tried, what failed of it, and how a single one is tried again."""
+
+from __future__ import annotations
+
+import random
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pytest
+
+Scenario = TypeVar("Scenario")
+
+PROPERTY = "row"
+"""Name of the property of a test's report that carries its row to where the rows are added up."""
+
+_SHOWN_FAILURES = 20
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which scenarios are tried.
+
+    :param full: all of them.
+    :param seed: of the sample otherwise.
+    :param only: those whose name has this text in it; all where empty.
+    """
+
+    full: bool = False
+    seed: int = 0
+    only: str = ""
+
+    def of(self, scenarios: Iterable[Scenario], sample: int, test: str) -> list[Scenario]:
+        """The scenarios to try.
+
+        :param sample: how many where not all are.
+        :param test: which test asks, so that each draws its own.
+        """
+        named = [scenario for scenario in scenarios if self.only in str(scenario)]
+        if self.full or self.only or len(named) <= sample:
+            return named
+        drawn = set(random.Random(f"{self.seed} {test}").sample(range(len(named)), sample))
+        return [scenario for number, scenario in enumerate(named) if number in drawn]
+
+
+@dataclass
+class Row:
+    """What one test adds to a row.
+
+    :param title: the row's name.
+    :param test: the test's id, with which it is started again.
+    """
+
+    title: str
+    test: str
+    choice: Choice
+    scenarios: int = 0
+    seconds: float = 0.0
+    failures: list[str] = field(default_factory=list)
+
+    def each(self, scenarios: Sequence[Scenario], check: Callable[[Scenario], None], *, sample: int) -> None:
+        """Check one scenario after the other, and fail at the end with all that failed.
+
+        :param scenarios: their text is their name.
+        :param check: raises what is wrong.
+        :param sample: how many are tried where not all are.
+        """
+        chosen = self.choice.of(scenarios, sample, self.test)
+        begin = time.perf_counter()
+        for scenario in chosen:
+            self._try(scenario, check)
+        self.seconds += time.perf_counter() - begin
+        if self.failures:
+            pytest.fail(self._told(len(chosen)), pytrace=False)
+
+    def _try(self, scenario: Scenario, check: Callable[[Scenario], None]) -> None:
+        self.scenarios += 1
+        try:
+            check(scenario)
+        except pytest.skip.Exception:
+            raise
+        except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - whatever it is, the others are tried
+            where = "" if isinstance(error, AssertionError) else "".join(traceback.format_tb(error.__traceback__)[-2:])
+            self.failures.append(f"{scenario}\n{type(error).__name__}: {error}\n{where}")
+
+    def _told(self, tried: int) -> str:
+        more = len(self.failures) - _SHOWN_FAILURES
+        listed = "\n\n".join(self.failures[:_SHOWN_FAILURES]) + (f"\n\n... and {more} more" if more > 0 else "")
+        again = f"pytest '{self.test}' --full --scenario 'PART OF ITS NAME'"
+        return f"{self.title}: {len(self.failures)} of {tried} failed (seed {self.choice.seed})\n{again}\n\n{listed}"
+
+    def as_json(self) -> dict[str, Any]:
+        """For the report of the test."""
+        return {
+            "title": self.title,
+            "scenarios": self.scenarios,
+            "failures": self.failures,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+class Table:
+    """All rows of a run of the suite, over all of its processes."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, dict[str, Any]] = {}
+
+    def add(self, part: dict[str, Any]) -> None:
+        """Add what one test has done to its row."""
+        row = self.rows.setdefault(part["title"], {"scenarios": 0, "failures": [], "seconds": 0.0})
+        row["scenarios"] += part["scenarios"]
+        row["failures"] += part["failures"]
+        row["seconds"] += part["seconds"]
+
+    def lines(self) -> list[str]:
+        """A line per row."""
+        return [
+            f"{title}: {row['scenarios']} scenarios, {row['scenarios'] - len(row['failures'])} passed, "
+            f"{row['seconds']:.1f} s"
+            for title, row in self.rows.items()
+        ]
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """For programs."""
+        return [
+            {
+                "row": title,
+                "scenarios": row["scenarios"],
+                "passed": row["scenarios"] - len(row["failures"]),
+                "seconds": round(row["seconds"], 1),
+                "failures": row["failures"],
+            }
+            for title, row in self.rows.items()
+        ]
