@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from octue_action.apply import Outcome, Status
 from octue_action.plan import Action, Plan
+from octue_action.runner import visible
 
 if TYPE_CHECKING:
     from octue_action.deployment import Deployment
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 CONSOLE = "https://console.cloud.google.com/"
 """Where all links lead: an address from elsewhere that is another is shown, and not made a link."""
 
-_MENTION = re.compile(r"(?<![\w.+-])@(?=\w)")
+_REFERENCE = re.compile(r"(?<!\w)@(?=\w)|#(?=\d)|\bGH-(?=\d)", re.IGNORECASE)
+"""The beginning of what GitHub would make a link of: a mention, or the number of an issue."""
+
 _SIGNS = {Action.NO_OP: "=", Action.CREATE: "+", Action.UPDATE: "~", Action.REPLACE: "±"}
 _WILL = {
     Action.NO_OP: "stays",
@@ -269,13 +272,18 @@ def _page(*blocks: str) -> str:
 
 def _preformatted(text: str) -> str:
     """Text as it stands with its lines, for ``<pre>``, which only its own end ends."""
-    return html.escape("\n".join(text.splitlines()))
+    return html.escape("\n".join(_lines(text)))
 
 
 def _text(text: str, *, keep_lines: bool = False) -> str:
     """Text as it stands, in HTML; without blank lines, since one would end the HTML and begin Markdown.
 
-    A zero-width character keeps GitHub from making a mention of ``@name``.
+    A zero-width character keeps GitHub from making a link of ``@name`` and ``#1``.
     """
-    escaped = _MENTION.sub("@\u200c", html.escape(text))
-    return "<br>".join(escaped.splitlines()) if keep_lines else " ".join(escaped.split())
+    escaped = [html.escape(_REFERENCE.sub("\\g<0>\u200c", line)) for line in _lines(text)]
+    return "<br>".join(escaped) if keep_lines else " ".join(" ".join(escaped).split())
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of a text, in which nothing is hidden from who reads them."""
+    return [visible(line) for line in text.replace("\r\n", "\n").removesuffix("\n").split("\n")]

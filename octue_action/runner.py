@@ -64,7 +64,7 @@ class Runner:
         """
         lines = [line.strip() for line in secret.splitlines()]
         with self._lock:
-            for text in dict.fromkeys([secret, *lines, *map(_visible, lines)]):
+            for text in dict.fromkeys([secret, *lines, *map(visible, lines)]):
                 if text.strip():
                     self._masked |= {text}
                     self._issue("add-mask", text)
@@ -77,7 +77,7 @@ class Runner:
         """
         with self._lock:
             if self._open_groups == 0:
-                self._issue("group", _visible(title))
+                self._issue("group", visible(title))
             else:
                 self._print(title)
             self._open_groups += 1
@@ -103,7 +103,7 @@ class Runner:
             return
         with self._lock:
             for line in _lines(self._hidden(text)):
-                self._issue("debug", _visible(line))
+                self._issue("debug", visible(line))
 
     def notice(
         self,
@@ -190,7 +190,7 @@ class Runner:
             self.warning(f"The summary could not be written: {error}")
 
     def _annotate(self, kind: str, message: str, title: str, place: Mapping[str, str]) -> None:
-        text = "\n".join(_visible(line) for line in _lines(self._hidden(message)))
+        text = "\n".join(visible(line) for line in _lines(self._hidden(message)))
         with self._lock:
             self._annotations[kind] += 1
             if self._annotations[kind] > _ANNOTATIONS_OF_EACH_KIND:
@@ -201,7 +201,7 @@ class Runner:
                 tail = f"\n[GitHub shows ten of each kind: any further {kind} is only in the log of this step]"
             shown = _fit_message(text, tail)
             properties = {"title": title, **place}
-            self._issue(kind, shown, {name: _visible(value) for name, value in properties.items() if value})
+            self._issue(kind, shown, {name: visible(value) for name, value in properties.items() if value})
             if shown != text + tail:
                 self._print(text)
 
@@ -245,7 +245,7 @@ def _lines(text: str) -> list[str]:
     return text.replace("\r\n", "\n").removesuffix("\n").split("\n")
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     r"""The text with control and invisible characters written out (``\x1b``), tabs excepted.
 
     The runner's line reader ends a line at a lone carriage return too, and its comparison of texts passes over
@@ -260,7 +260,7 @@ def _visible(text: str) -> str:
 
 def _neutral(line: str) -> str:
     """The line as one that the runner does not obey: it looks for ``::name`` after blanks and ``##[name]`` anywhere."""
-    line = _visible(line).replace("##[", "##\\[")
+    line = visible(line).replace("##[", "##\\[")
     start = len(line) - len(line.lstrip())
     return f"{line[:start]}\\{line[start:]}" if line.startswith("::", start) else line
 

@@ -9,25 +9,21 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from html.parser import HTMLParser
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import grpc
 import pytest
-import yaml
 from google.cloud import artifactregistry_v1, eventarc_v1, run_v2
 from google.cloud.devtools import cloudbuild_v1
 from google.longrunning import operations_pb2
 from google.rpc import status_pb2
-from markdown_it import MarkdownIt
 
 from emulator.errors import ApiError
 from emulator.rpc import Method, Methods
@@ -35,102 +31,18 @@ from emulator.world import World
 from octue_action.github_context import VARIABLES
 from octue_action.main import main
 from octue_action.settings import INPUTS
-from tests import github_runner
-
-ROOT = Path(__file__).resolve().parents[2]
-
-COMMANDS = (
-    "x\n::set-output name=pwned::1\n  ::stop-commands::pwned\n##[set-env name=PATH]pwned\r::add-mask::e\r\n"
-    "x ##[add-path]pwned\n::error title=pwned,file=pwned::pwned\n\u2028::save-state name=pwned::1\n\x1b[2J::echo::on"
-    "\n,title=pwned::error::pwned\n%0A::set-output name=pwned::1%0D%0A##[add-mask]e"
+from tests.resilience.attacks import (
+    CONTENTS,
+    GITHUB_TOKEN,
+    IN_THE_CONTAINER,
+    LINE,
+    PASSWORD,
+    POLYGLOT,
+    ROOT,
+    SERVICE,
+    Left,
+    hold_harmless,
 )
-MARKUP = (
-    "</code></pre></td></tr></table></blockquote>\n\n# pwned\n\n<img src=x onerror=pwned()><script>pwned()</script>"
-    '"><a href="javascript:pwned()">pwned</a>\n\n[pwned](javascript:pwned()) ![pwned](https://pwned.example/i.png)\n'
-    "\n```\n\n<!-- @octocat <![CDATA[ <?pwned <details open ontoggle=pwned()>\n\n| pwned | @octocat |\n|---|---|\n"
-)
-HEREDOC = "\npwned=1\npwned<<EOF\n1\nEOF\nghadelimiter_00000000-0000-4000-8000-000000000000\npwned=1\n"
-POLYGLOT = f"{COMMANDS}{MARKUP}{HEREDOC}"
-LINE = " ".join(POLYGLOT.split())
-
-HARMLESS_COMMANDS = {"notice", "warning", "error", "debug", "group", "endgroup", "add-mask"}
-HARMLESS_TAGS = {"h2", "p", "b", "br", "sub", "em", "code", "pre", "blockquote", "table", "tr", "th", "td", "a"}
-IN_THE_CONTAINER = json.loads(re.findall("^ENTRYPOINT (.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0])[1:-1]
-OUTPUTS = yaml.safe_load((ROOT / "action.yml").read_text())["outputs"].keys()
-
-PASSWORD = "correct horse/battery+staple"
-GITHUB_TOKEN = "ghs_0123456789abcdefghijklmnopqrstuvwxyz"
-SECRETS = (PASSWORD, GITHUB_TOKEN, "/root:", "PRIVATE KEY")
-TOKEN = re.compile(r"ya29\.\S|eyJ\w")
-
-SECONDS = 2.0
-
-SERVICE = "name: sum\nproject_name: my-project\nregion: europe-west1\n"
-
-
-@dataclass(frozen=True)
-class Left:
-    """What an attacked run left behind."""
-
-    code: int
-    stdout: str
-    stderr: str
-    output: bytes
-    summary: str
-    seconds: float
-
-    @property
-    def log(self) -> github_runner.Log:
-        return github_runner.read_log(self.stdout)
-
-    @property
-    def errors(self) -> str:
-        return "\n".join(annotation.message for annotation in self.log.of_kind("error"))
-
-
-class Markup(HTMLParser):
-    """What a browser makes of a summary: its tags, addresses and the other attributes."""
-
-    def __init__(self, markdown: str) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.addresses: set[str] = set()
-        self.attributes: set[str] = set()
-        self.texts: list[str] = []
-        self.odd: list[str] = []
-        self._open: list[str] = []
-        self.feed(MarkdownIt("gfm-like", {"linkify": False, "html": True}).render(markdown))
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self._open.append(tag)
-        for name, value in attrs:
-            if name == "href":
-                self.addresses.add(str(value))
-            else:
-                self.attributes.add(f"{tag} {name}")
-
-    def handle_endtag(self, tag: str) -> None:
-        while self._open and self._open.pop() != tag:
-            pass
-
-    def handle_data(self, data: str) -> None:
-        if not {"pre", "code"}.intersection(self._open):
-            self.texts.append(data)
-
-    def handle_comment(self, data: str) -> None:
-        self.odd.append(data)
-
-    def handle_decl(self, decl: str) -> None:
-        self.odd.append(decl)
-
-    def handle_pi(self, data: str) -> None:
-        self.odd.append(data)
-
-    def unknown_decl(self, data: str) -> None:
-        self.odd.append(data)
-
 
 Attack = Callable[[Mapping[str, str]], Left]
 AnswerWith = Callable[[str, Callable[[Any], Any]], None]
@@ -183,31 +95,6 @@ def listing(folder: Path) -> list[tuple[str, int, int]]:
     except OSError:  # no name of a folder
         return []
     return [(str(it), it.lstat().st_mode, it.lstat().st_mtime_ns) for it in entries]
-
-
-def hold_harmless(left: Left, environment: Mapping[str, str]) -> None:
-    log = left.log
-    assert left.code in {0, 1, 2}
-    assert left.seconds < SECONDS
-    assert left.stderr == ""
-    assert {command.name for command in log.commands} <= HARMLESS_COMMANDS
-    assert all(TOKEN.match(mask) for mask in log.masks)
-    assert not any("pwned" in name for command in log.commands for name in command.properties)
-    assert not any((annotation.title, annotation.file) == ("pwned", "pwned") for annotation in log.annotations)
-    assert "Traceback" not in log.text
-    outputs = github_runner.read_outputs(left.output, log)
-    assert outputs.keys() <= OUTPUTS
-    page = Markup(left.summary)
-    assert page.tags <= HARMLESS_TAGS
-    assert page.attributes <= {"pre lang"}
-    assert all(address.startswith("https://console.cloud.google.com/") for address in page.addresses)
-    assert page.odd == []
-    assert not re.search(r"(?<!\w)@\w", " ".join(page.texts))
-    readable = "\n".join(
-        [log.text, *(c.data for c in log.commands if c.name != "add-mask"), left.summary, *outputs.values()]
-    )
-    for secret in (*SECRETS, environment.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN") or PASSWORD, *log.masks):
-        assert secret not in readable
 
 
 @pytest.fixture
@@ -421,50 +308,6 @@ def test_no_resources_name_leads_elsewhere(name: str, text: str, attack: Attack,
 
 
 # The repository's files
-
-CONTENTS: dict[str, str | bytes] = {
-    "aliases of aliases": "a: &a [x, x]\nb: &b [*a, *a, *a]\nc: [*b, *b, *b, *b]\n",
-    "a tag that builds an object": "!!python/object/apply:os.system ['touch pwned']",
-    "a merged mapping": f"{SERVICE}<<: {{name: pwned}}\n",
-    "a binary key": f"{SERVICE}name: !!binary cHduZWQ=\n",
-    "lists in lists": "[" * 250_000,
-    "mappings in keys": "{? " * 80_000,
-    "lists in lines": "- " * 120_000,
-    "mappings in lines": "a:\n  " * 5_000,
-    "a name without end": f"name: {'a-' * 130_000}\n",
-    "a name that nearly fits": f"name: {'a-' * 100_000}!\n",
-    "a number without end": f"memory: {'9' * 200_000}\n",
-    "a number to the base of sixty": f"memory: {'9:' * 100_000}x\n",
-    "zeros without end": f"cpus: {'0' * 100_000}.{'0' * 100_000}e\n",
-    "directives": "".join(f"%TAG !{number}! x\n" for number in range(13_000)) + "---\nname: x\n",
-    "documents": "---\n" * 60_000,
-    "comments": "#\n" * 120_000,
-    "blank lines": "a: |\n" + "\n" * 240_000,
-    "escaped line ends": '"' + "\\\n" * 120_000,
-    "lines that go on": "name: " + "a\n " * 80_000,
-    "services without end": "services:\n" + "- name: sum\n" * 4_000,
-    "unknown keys in many services": "services:\n"
-    + ("- name: sum\n" + "".join(f"  proyect{n}: 1\n" for n in range(60))) * 80,
-    "many services": "services:\n" + "".join(f"- {{name: s{n}, region: '{LINE}'}}\n" for n in range(100)),
-    "many wrong variables": f"{SERVICE}environment_variables:\n"
-    + "".join(f"- {{name: -{n}, value: 1}}\n" for n in range(3_000)),
-    "options for the build": f"{SERVICE}secrets: {{build: ['-v/:/host', '$(id)', '--network=host']}}\n",
-    "a key of commands": json.dumps({POLYGLOT: POLYGLOT}),
-    "values of commands": json.dumps({"name": POLYGLOT, "region": LINE, "memory": [POLYGLOT], POLYGLOT: 1}),
-    "commands in depth": json.dumps({"services": [{"name": "sum", LINE: {LINE: LINE}}]}),
-    "a key without a colon": f'{SERVICE}? "{LINE.translate({34: None, 92: None})}"\n: x\n',
-    "anchors of commands": f"{SERVICE}&{LINE}\n*pwned: !<{LINE}> x\n",
-    "a broken line of commands": f"name: {LINE}: {LINE}\n\t- x",
-    "a lone carriage return": "name: sum\r::set-output name=pwned::1\r\n",
-    "a line separator": "name: sum\u2028::set-output name=pwned::1\n",
-    "half a character": 'name: "\\ud800\\0\\x1b"\n',
-    "UTF-16": b"\xff\xfe" + "name: sum\n".encode("utf-16-le"),
-    "broken UTF-8": b"name: \xc3\x28\xa0\xa1\n",
-    "zeros": b"\0" * 1000,
-    "two byte order marks": b"\xef\xbb\xbf\xef\xbb\xbfname: sum\n",
-    "ten megabytes": b"x" * 10_000_000,
-    "nothing": b"",
-}
 
 
 @pytest.mark.parametrize("content", CONTENTS)
@@ -802,7 +645,7 @@ def test_a_build_of_commands_and_markup_is_only_text(
         steps=[cloudbuild_v1.BuildStep(id=POLYGLOT, status=cloudbuild_v1.Build.Status.FAILURE)],
         substitutions={"COMMIT_SHA": environment["GITHUB_SHA"], POLYGLOT: POLYGLOT},
     )
-    monkeypatch.setattr("octue_action.google.poll", lambda *_, **__: iter([None, None]))
+    monkeypatch.setattr("octue_action.google.Google.poll", lambda *_, **__: iter([None, None]))
     asked_for: list[str] = []
 
     def tell(request: cloudbuild_v1.GetBuildRequest) -> cloudbuild_v1.Build:

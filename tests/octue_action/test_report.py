@@ -200,6 +200,21 @@ def test_nobody_is_mentioned(text: str) -> None:
     assert "@\u200c" in report.failure_summary("x", [Failure(text)])
 
 
+@pytest.mark.parametrize("text", ["#1", "octocat/hello-world#1", "(GH-1)", "gh-1"])
+def test_no_issue_is_linked(text: str) -> None:
+    assert "\u200c1" in report.failure_summary("x", [Failure(text)])
+
+
+def test_a_character_that_nobody_sees_is_written_out() -> None:
+    text = "a\x1b[31m\u202eb\u2028c\rd\r\ne"
+
+    summary = report.failure_summary("x", [Failure(text, text)])
+
+    seen = r"a\x1b[31m\u202eb\u2028c\rd"
+    assert f"{seen}<br>e<" in summary
+    assert f"{seen}\ne<" in summary
+
+
 def test_an_e_mail_address_stays_as_it_is() -> None:
     summary = report.failure_summary("x", [Failure("deployer@my-project.iam.gserviceaccount.com <is> & 'was'")])
 
