@@ -88,7 +88,7 @@ class Fault:
             raise ValueError("There is either an answer or an error")
 
     def __str__(self) -> str:
-        return f"{self._what} {self.moment.value} {self.method}, call {self.skip + 1}"
+        return f"{self._what} {self.method}, call {self.skip + 1}"
 
     @property
     def _refuses(self) -> bool:
@@ -97,11 +97,11 @@ class Fault:
     @property
     def _what(self) -> str:
         if self.kills:
-            return "death"
+            return f"death {self.moment.value}"
         refusal = self.refusal(self.method, "")
         if refusal is not None:
-            return refusal.name
-        return "changed answer" if self.change else f"answer {self.late_seconds:g} s late"
+            return f"{refusal.name} {self.moment.value}"
+        return "changed answer of" if self.change else f"answer {self.late_seconds:g} s late of"
 
     def refusal(self, method: str, project_number: str) -> ApiError | None:
         """What is answered instead; ``None`` where the answer is."""

@@ -25,6 +25,15 @@ def test_a_call_gets_its_status_whatever_came_in_between() -> None:
     assert len(requests) == 2
 
 
+def test_a_call_whose_answer_is_lost_tells_how_it_ended_for_either_side() -> None:
+    requests = Requests()
+    number = requests.begin("a/CreateX", "anonymous")
+    requests.lose(number, "OK")
+    requests.end(number, "UNAVAILABLE")
+
+    assert [(request.status, request.lost) for request in requests] == [("UNAVAILABLE", "OK")]
+
+
 @pytest.mark.parametrize(
     ("method", "writes"),
     [
