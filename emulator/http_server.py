@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
+import socket
 import threading
 import urllib.parse
 from collections.abc import Callable, Mapping
@@ -131,6 +133,9 @@ class HttpServer:
 
     def stop(self) -> None:
         """Close the port."""
+        # On Linux this wakes the server at once; elsewhere it is an error, and the server looks by itself in a moment.
+        with contextlib.suppress(OSError):
+            self._server.socket.shutdown(socket.SHUT_RDWR)
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

@@ -419,9 +419,11 @@ class CloudRun:
         """Start the container once, as Cloud Run does before a revision serves; the error where it does not listen."""
         try:
             revision.instances = self._instances(record, revision)
+            if self._closed.is_set():
+                revision.instances.close()
             revision.instances.keep(revision.template.scaling.min_instance_count)
             revision.instances.check()
-        except NotListeningError:
+        except (NotListeningError, NoRoomError):  # there is no room where the emulator is stopping
             port = revision.template.containers[0].ports[0].container_port
             error = _revision_error(
                 revision,

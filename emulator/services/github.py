@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 
 from emulator.errors import ApiError, invalid_argument, unauthenticated
-from emulator.tokens import SigningKey
+from emulator.tokens import shared_key
 
 if TYPE_CHECKING:
     from emulator.world import World
@@ -49,7 +49,7 @@ class GitHub:
     def __init__(self, world: World) -> None:
         self._world = world
         self._runs = itertools.count(1)
-        self.key = SigningKey()
+        self.key = shared_key(ISSUER)
 
     def start_run(
         self,

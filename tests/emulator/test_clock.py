@@ -247,3 +247,20 @@ def test_time_does_not_leap_while_an_operation_works(clock: Clock) -> None:
 
     assert operations.wait("one", 60).done
     assert clock.time() - began < 5
+
+
+def test_an_operation_whose_time_has_not_come_when_the_emulator_stops_ends_without_work(clock: Clock) -> None:
+    operations = Operations(clock, {"slow": 1000})
+    worked = []
+
+    def work() -> Empty:
+        worked.append(True)
+        return Empty()
+
+    with clock.working():  # so that its time does not come
+        operations.start("one", "slow", work, metadata=Empty)
+        operations.close()
+        ended = operations.wait("one", 10)
+
+    assert ended.error.message == "The emulator is stopping."
+    assert worked == []

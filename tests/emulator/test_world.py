@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
+from google.protobuf.empty_pb2 import Empty
 
 from emulator.world import World, WorldSettings
 
@@ -64,3 +65,28 @@ def test_the_first_repository_is_trusted_unless_another_is_named(settings: World
     assert settings.trusted == "my-org/my-repository"
     assert several.trusted == "a/b"
     assert replace(several, trusted_repository="c/d").trusted == "c/d"
+
+
+def test_closing_a_world_ends_the_threads_that_it_began(settings: WorldSettings) -> None:
+    before = set(threading.enumerate())
+    world = World(replace(settings, leaps=True, seconds={"slow": 1000}))
+    with world.clock.working():  # so that no time passes
+        world.operations.start("one", "slow", Empty, metadata=Empty)
+        own = set(threading.enumerate()) - before
+
+        world.close()
+
+    for thread in own:
+        thread.join(5)
+    assert own
+    assert not any(thread.is_alive() for thread in own)
+
+
+def test_the_time_of_a_world_leaps_where_it_is_told_to(settings: WorldSettings) -> None:
+    world = World(replace(settings, leaps=True))
+    began = world.clock.time()
+
+    world.clock.sleep(300)
+
+    world.close()
+    assert world.clock.time() - began >= 300

@@ -20,6 +20,7 @@ from google.protobuf.json_format import MessageToDict
 
 from emulator.forwarding import Response
 from emulator.images import Image
+from emulator.operations import Operations
 from emulator.server import Emulator
 from emulator.world import World
 
@@ -271,6 +272,37 @@ def test_a_deleted_service_is_gone_with_its_policy(world: World, public: Callabl
     assert list(services.list_services(parent=LOCATION)) == []
     assert NAME not in world.policies.names()
     assert get(world, made.uri).status == 404
+
+
+def test_a_service_is_there_until_its_deletion_is_done_and_cannot_be_made_again_before(
+    world: World, services: run_v2.ServicesClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(services)
+    slow = Operations(world.clock, {"cloud_run delete": 60})
+    with monkeypatch.context() as patch:
+        patch.setattr(world, "operations", slow)
+        deletion = services.delete_service(name=NAME)
+
+    assert "delete_time" in services.get_service(name=NAME)
+    with pytest.raises(exceptions.AlreadyExists, match="Resource already exists"):
+        create(services)
+
+    world.clock.advance(60)
+    assert slow.wait(deletion.operation.name, 10).done
+    with pytest.raises(exceptions.NotFound):
+        services.get_service(name=NAME)
+    assert create(services).generation == 1
+
+
+def test_a_container_that_starts_while_the_emulator_stops_is_stopped_too(
+    emulator: Emulator, services: run_v2.ServicesClient
+) -> None:
+    operation = services.create_service(parent=LOCATION, service=service(), service_id="sum").operation
+
+    emulator.world.close()
+
+    assert emulator.world.operations.wait(operation.name, 10).done
+    assert list((emulator.world.settings.state / "instances").glob("*")) == []
 
 
 def open_local(world: World) -> grpc.Channel:
