@@ -1,0 +1,267 @@
+"""What people read of each known failure is held by a golden file; ``REWRITE_GOLDEN=1`` writes it anew."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from google.rpc import error_details_pb2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emulator.known_failures import FAILURES, KnownFailure, Sort
+from octue_action.diagnosis import KNOWN, Diagnosis, Known, explain, explained
+from octue_action.failure import Failure, GoogleError
+
+GOLDEN = Path(__file__).parent / "golden" / "diagnosis.md"
+PROVIDER = "projects/123456789012/locations/global/workloadIdentityPools/github/providers/octue"
+DEPLOYER = "serviceAccount:deployer@my-project.iam.gserviceaccount.com"
+LOG_URL = "https://console.cloud.google.com/cloud-build/builds;region=europe-west1/6c1b?project=123456789012"
+ACCOUNT = "my-org-sum@my-project.iam.gserviceaccount.com"
+
+
+def as_the_action_sees_it(known: KnownFailure) -> GoogleError:
+    """The error that the action makes of a known failure."""
+    if known.sort is Sort.BUILD:
+        kind = (known.details or {}).get("failureInfo", {}).get("type", "")
+        return GoogleError("build", known.status, "", kind, metadata={"log_url": LOG_URL, "account": ACCOUNT})
+    if known.sort is Sort.SIGN_IN or known.id == "iamcred-lifetime":
+        return GoogleError("sign_in", known.status, known.text(), metadata={"provider": PROVIDER})
+    if known.sort is Sort.CONNECTION:
+        return GoogleError("create_topic", known.status, known.text())
+    error = known.error()
+    info = next((detail for detail in error.details if isinstance(detail, error_details_pb2.ErrorInfo)), None)
+    return GoogleError(
+        "operation" if known.sort is Sort.OPERATION else client_method(known.methods[0]),
+        error.code.name,
+        error.message,
+        info.reason if info else "",
+        metadata=dict(info.metadata) if info else {},
+    )
+
+
+def client_method(rpc: str) -> str:
+    """``create_topic`` of ``google.pubsub.v1.Publisher/CreateTopic``; of a pattern, one that it is a pattern of."""
+    example = {
+        "google.cloud.run.v2.*": "GetService",
+        "google.cloud.run.v2.Services/[CU]*teService": "CreateService",
+        "google.cloud.eventarc.v1.Eventarc/*": "GetTrigger",
+        "google.pubsub.v1.*": "GetTopic",
+        "google.devtools.cloudbuild.v1.CloudBuild/*": "GetBuildTrigger",
+        "google.iam.admin.v1.IAM/*": "GetServiceAccount",
+        "google.cloud.resourcemanager.v3.Projects/*": "GetIamPolicy",
+        "google.cloud.resourcemanager.v3.Projects/Get*": "GetIamPolicy",
+        "google.longrunning.Operations/*": "GetOperation",
+    }
+    return re.sub(r"(?<=.)([A-Z])", r"_\1", example.get(rpc, rpc.rpartition("/")[2])).lower()
+
+
+def diagnose(error: GoogleError, caller: str = DEPLOYER) -> Diagnosis | None:
+    return explain(error, project_id="my-project", region="europe-west1", caller=caller)
+
+
+def remedy(error: GoogleError) -> str:
+    diagnosis = diagnose(error)
+    assert diagnosis is not None
+    return diagnosis.remedy
+
+
+def denied(text: str, method: str = "create_service", **metadata: str) -> GoogleError:
+    return GoogleError(method, "PERMISSION_DENIED", text, metadata=metadata)
+
+
+@pytest.mark.parametrize("known", FAILURES.values(), ids=FAILURES)
+def test_each_known_failure_has_a_cause_and_one_remedy_that_can_be_pasted(known: KnownFailure) -> None:
+    diagnosis = diagnose(as_the_action_sees_it(known))
+
+    assert diagnosis is not None
+    assert diagnosis.cause.endswith(".")
+    assert "{" not in diagnosis.cause + diagnosis.remedy
+    assert re.fullmatch(r"https://[!-~]+|(gcloud|sudo) [ -~]+", diagnosis.remedy)
+    shlex.split(diagnosis.remedy)
+
+
+def test_what_people_read_of_each_known_failure() -> None:
+    parts = ["# What people read of each known failure\n"]
+    for known in FAILURES.values():
+        failure = explained(
+            as_the_action_sees_it(known), project_id="my-project", region="europe-west1", caller=DEPLOYER
+        )
+        parts.append(f"## {known.id}\n\n{failure.message}\n\n    {failure.remedy}\n")
+    text = "\n".join(parts)
+
+    if os.environ.get("REWRITE_GOLDEN"):
+        GOLDEN.write_text(text)
+    assert text == GOLDEN.read_text()
+
+
+AGENT = "service-123456789012@serverless-robot-prod.iam.gserviceaccount.com"
+FURTHER = [
+    GoogleError("create_topic", "RESOURCE_EXHAUSTED", "Quota exceeded for total allowable count of topics."),
+    GoogleError("operation", "FAILED_PRECONDITION", "Revision 'sum-00002-xyz' is not ready and cannot serve traffic."),
+    GoogleError(
+        "operation", "PERMISSION_DENIED", f"{AGENT} must have permission to read the image, gcr.io/p/i. Ensure"
+    ),
+    GoogleError("operation", "DEADLINE_EXCEEDED", "operations/1 took over 900 s."),
+    GoogleError("create_build_trigger", "INVALID_ARGUMENT", "location of the repository: x does not match y"),
+    *(
+        GoogleError("build", "FAILURE", "", kind, metadata={"log_url": LOG_URL, "account": ACCOUNT})
+        for kind in ("PUSH_NOT_AUTHORIZED", "LOGGING_FAILURE", "FETCH_SOURCE_FAILED", "PUSH_FAILED", "")
+    ),
+    denied("Permission 'iam.serviceAccounts.update' denied on resource (or it may not exist)."),
+    denied("", permission="pubsub.topics.create"),
+    denied(FAILURES["api-disabled-run"].text()),
+    denied("User not authorized to perform this action."),
+]
+
+
+@pytest.mark.parametrize("known", KNOWN, ids=range(len(KNOWN)))
+def test_no_entry_is_hidden_behind_those_before_it(known: Known) -> None:
+    errors = [as_the_action_sees_it(failure) for failure in FAILURES.values()] + FURTHER
+
+    assert any(diagnosis.known is known for error in errors if (diagnosis := diagnose(error)) is not None)
+
+
+def test_an_api_that_is_switched_off_is_no_missing_permission() -> None:
+    text = "Permission 'run.services.get' denied on resource 'projects/my-project' (or it may not exist)."
+    error = GoogleError(
+        "get_service", "PERMISSION_DENIED", text, "SERVICE_DISABLED", metadata={"service": "run.googleapis.com"}
+    )
+
+    assert remedy(error) == "gcloud services enable run.googleapis.com --project=my-project"
+
+
+def test_an_api_that_is_switched_off_is_told_from_the_text_where_details_were_lost() -> None:
+    error = GoogleError("create_trigger", "PERMISSION_DENIED", FAILURES["api-disabled-eventarc"].text())
+
+    assert remedy(error) == "gcloud services enable eventarc.googleapis.com --project=my-project"
+
+
+def test_a_missing_permission_is_named_with_what_it_is_missing_on() -> None:
+    text = (
+        "Permission 'run.services.create' denied on resource 'projects/my-project/locations/r' (or it may not exist)."
+    )
+
+    diagnosis = diagnose(denied(text))
+
+    assert diagnosis is not None
+    assert "run.services.create on projects/my-project/locations/r," in diagnosis.cause
+
+
+def test_a_missing_permission_may_be_named_in_the_details_alone() -> None:
+    details = {"permission": "eventarc.triggers.create", "resource": "projects/my-project/locations/europe-west1"}
+
+    assert remedy(denied("The caller does not have permission", **details)) == (
+        "gcloud projects add-iam-policy-binding my-project --condition=None "
+        f"--member={DEPLOYER} --role=roles/eventarc.developer"
+    )
+
+
+def test_the_right_to_change_the_projects_policy_is_granted_for_octues_role_alone() -> None:
+    command = shlex.split(remedy(denied("", permission="resourcemanager.projects.setIamPolicy")))
+
+    assert "--role=roles/resourcemanager.projectIamAdmin" in command
+    assert (
+        "--condition=^:^title=only-octues-role:expression="
+        "api.getAttribute('iam.googleapis.com/modifiedGrantsByRole', []).hasOnly(['projects/my-project/roles/octue_service_user'])"
+    ) in command
+
+
+def test_a_permission_whose_role_would_allow_far_more_is_granted_by_itself() -> None:
+    assert remedy(denied("", permission="iam.serviceAccounts.update")) == (
+        "gcloud iam roles update octue_deployer --project=my-project --add-permissions=iam.serviceAccounts.update"
+    )
+
+
+def test_every_permission_that_a_deployer_needs_has_a_remedy_that_names_it_or_its_role() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    listed = re.search(r"roles create octue_deployer .*?--permissions=\"(.*?)\"", readme, re.DOTALL)
+    assert listed is not None
+    permissions = re.findall(r"[\w.]+", listed[1])
+
+    remedies = {permission: remedy(denied("", permission=permission)) for permission in permissions}
+
+    assert len(remedies) > 30
+    assert all("--role=roles/" in r or r.endswith(p) for p, r in remedies.items())
+
+
+def test_a_direct_federations_member_is_who_gets_a_role() -> None:
+    member = f"principalSet://iam.googleapis.com/{PROVIDER.partition('/providers/')[0]}/attribute.repository_id/1296269"
+
+    diagnosis = diagnose(denied("", permission="pubsub.topics.create"), caller=member)
+
+    assert diagnosis is not None
+    assert f"--member={member} " in diagnosis.remedy
+
+
+def test_without_a_caller_the_command_says_where_the_deployer_stands() -> None:
+    diagnosis = explain(denied("", permission="pubsub.topics.create"), project_id="my-project", region="europe-west1")
+
+    assert diagnosis is not None
+    assert "--member=serviceAccount:DEPLOYER@my-project.iam.gserviceaccount.com" in diagnosis.remedy
+
+
+def test_what_is_not_known_is_left_as_it_is() -> None:
+    failures = [Failure("No"), GoogleError("create_topic", "INVALID_ARGUMENT", "Invalid resource name.")]
+
+    assert [explained(f, project_id="p", region="r") for f in failures] == failures
+
+
+def test_a_failure_with_a_remedy_of_its_own_keeps_it() -> None:
+    error = GoogleError("create_topic", "UNAVAILABLE", "", remedy="Knock again.")
+
+    assert explained(error, project_id="p", region="r") is error
+
+
+def test_googles_own_words_and_the_log_stay_with_the_cause() -> None:
+    error = GoogleError("create_topic", "UNAVAILABLE", "The service is currently unavailable.")
+    error.log_url = LOG_URL
+
+    told = explained(error, project_id="p", region="r")
+
+    assert told.message.endswith(
+        "\nGoogle's answer: UNAVAILABLE from create_topic: The service is currently unavailable."
+    )
+    assert told.log_url == LOG_URL
+
+
+def test_a_role_of_cloud_runs_own_account_is_given_to_no_other() -> None:
+    text = FAILURES["run-agent-token"].text().replace("service-123456789012@serverless-robot-prod", "mallory@evil")
+
+    diagnosis = diagnose(denied(text))
+
+    assert diagnosis is not None
+    assert "mallory" not in diagnosis.remedy
+
+
+PIECES = [
+    *"'\"`$(){};&|<>\\ \n\r\t\0\x1b\u202e\u2028@/:.-=#!*?~a0é",
+    "{api}",
+    "$(id)",
+    "https://evil.example/",
+    "x@y.z",
+]
+HOSTILE = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
+
+
+@given(hostile=HOSTILE, known=st.sampled_from([*FAILURES.values()]))
+def test_no_name_in_googles_text_becomes_more_than_a_word_of_the_command(hostile: str, known: KnownFailure) -> None:
+    places = dict.fromkeys(("account", "service", "topic", "image", "repository", "issuer", "api"), hostile)
+    error = as_the_action_sees_it(known)
+    error.said = known.text(**places)
+    error.metadata = dict.fromkeys((*error.metadata, "service", "permission", "resource"), hostile)
+
+    diagnosis = diagnose(error)
+
+    if diagnosis is not None:
+        assert diagnosis.cause.isprintable()
+        outside_quotes = re.sub(r"'[^']*'", "", diagnosis.remedy.replace("'\"'\"'", ""))
+        assert re.fullmatch(
+            r"(gcloud|sudo) [\w ./:@=,%+-]+"
+            r"|https://((console|status)?\.?cloud\.google\.com|github\.com/octue)[\w./:;=?#-]*",
+            outside_quotes,
+            re.ASCII,
+        )
