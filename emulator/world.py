@@ -126,6 +126,10 @@ class World:
 
         :param url: a Cloud Run service's, or one on this machine.
         """
+        with self.clock.working():
+            return self._deliver(url, headers, body)
+
+    def _deliver(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
         target = urllib.parse.urlsplit(url)
         host = target.hostname or ""
         path = urllib.parse.urlunsplit(("", "", target.path or "/", target.query, ""))

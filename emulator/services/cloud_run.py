@@ -577,7 +577,7 @@ class CloudRun:
             return page(HTTPStatus.SERVICE_UNAVAILABLE, "Service Unavailable")
         seconds = revision_template.timeout_seconds(revision.template)
         try:
-            with self._world.clock.working(), revision.instances.instance() as instance:
+            with revision.instances.instance() as instance:
                 return forward(instance.port, hostname, method, target, headers, body, seconds)
         except NoRoomError as error:
             reason, answer = str(error), page(HTTPStatus.TOO_MANY_REQUESTS, "Rate exceeded.")

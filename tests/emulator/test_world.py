@@ -1,17 +1,30 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
+import grpc
 import pytest
+import requests
 from google.protobuf.empty_pb2 import Empty
+from google.pubsub_v1 import PublisherClient, SubscriberClient
+from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
+from google.pubsub_v1.types import pubsub
 
+from emulator.errors import not_found
+from emulator.rpc import SYSTEM
+from emulator.server import Emulator
 from emulator.world import World, WorldSettings
+
+TOPIC = "projects/my-project/topics/octue.services.42"
+SUBSCRIPTION = "projects/my-project/subscriptions/octue.services.42"
 
 
 class _Receiver(BaseHTTPRequestHandler):
@@ -89,4 +102,123 @@ def test_the_time_of_a_world_leaps_where_it_is_told_to(settings: WorldSettings) 
     world.clock.sleep(300)
 
     world.close()
+    assert world.clock.time() - began >= 300
+
+
+def test_a_push_that_fails_again_and_again_does_not_make_time_run(settings: WorldSettings) -> None:
+    world = World(replace(settings, leaps=True))
+    config = pubsub.PushConfig(push_endpoint="http://127.0.0.1:1/")
+    retry = pubsub.RetryPolicy(minimum_backoff={"seconds": 100}, maximum_backoff={"seconds": 100})
+    world.pubsub.publisher.create_topic(pubsub.Topic(name=TOPIC), SYSTEM)
+    world.pubsub.subscriber.create_subscription(
+        pubsub.Subscription(name=SUBSCRIPTION, topic=TOPIC, push_config=config, retry_policy=retry), SYSTEM
+    )
+    began = world.clock.time()
+
+    world.pubsub.publish(TOPIC, [pubsub.PubsubMessage(data=b"question")])
+    time.sleep(0.2)
+
+    passed = world.clock.time() - began
+    world.close()
+    assert passed < 5
+
+
+@pytest.fixture
+def leaping(settings: WorldSettings) -> Iterator[Emulator]:
+    with Emulator(replace(settings, leaps=True)) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def sleeper(leaping: Emulator) -> Callable[[float], bool]:
+    """Begins to sleep for long when first called, and tells whether it still does after that much of real time."""
+    sleeping = threading.Thread(target=leaping.world.clock.sleep, args=(1000,), daemon=True)
+
+    def stays_asleep(seconds: float) -> bool:
+        if not sleeping.ident:
+            sleeping.start()
+        sleeping.join(seconds)
+        return sleeping.is_alive()
+
+    return stays_asleep
+
+
+def ask(emulator: Emulator, method: str, path: str, **more: Any) -> None:
+    token = emulator.world.tokens.issue_access_token("user:owner@example.com")
+    headers = {"Authorization": f"Bearer {token}"}
+    requests.request(method, f"http://{emulator.address}/{path}", headers=headers, timeout=5, **more)
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "method", "path"),
+    [
+        ("github", "id_token", "GET", "token.actions.githubusercontent.com/idtoken"),
+        ("sts", "exchange", "POST", "sts.googleapis.com/v1/token"),
+        ("policies", "names", "GET", "emulator/world"),
+        ("cloud_run", "_find_by_hostname", "GET", "sum-123.europe-west1.run.app/"),
+        ("pubsub", "check_project", "GET", "pubsub.googleapis.com/v1/projects/my-project/topics"),
+    ],
+)
+def test_time_does_not_leap_while_a_request_is_answered(
+    leaping: Emulator,
+    sleeper: Callable[[float], bool],
+    monkeypatch: pytest.MonkeyPatch,
+    service: str,
+    name: str,
+    method: str,
+    path: str,
+) -> None:
+    asleep = []
+
+    def answer(*_: object) -> None:
+        asleep.append(sleeper(0.1))
+        raise not_found("There is nothing.")
+
+    monkeypatch.setattr(getattr(leaping.world, service), name, answer)
+
+    ask(leaping, method, path)
+
+    assert asleep == [True]
+    assert not sleeper(10)
+
+
+def test_time_does_not_leap_while_a_call_over_grpc_is_answered(
+    leaping: Emulator, sleeper: Callable[[float], bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asleep = []
+    monkeypatch.setattr(leaping.world.pubsub, "check_project", lambda _: asleep.append(sleeper(0.1)))
+
+    with grpc.insecure_channel(leaping.address) as channel:
+        publisher = PublisherClient(transport=PublisherGrpcTransport(channel=channel))
+        list(publisher.list_topics(project="projects/my-project"))
+
+    assert asleep == [True]
+    assert not sleeper(10)
+
+
+def test_time_does_not_leap_while_a_service_gets_a_message(
+    leaping: Emulator, sleeper: Callable[[float], bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asleep = []
+    monkeypatch.setattr(leaping.world.cloud_run, "_find_by_hostname", lambda _: asleep.append(sleeper(0.1)))
+
+    leaping.world.deliver("https://sum-123.europe-west1.run.app/", {}, b"")
+
+    assert asleep == [True]
+    assert not sleeper(10)
+
+
+def test_who_waits_for_messages_for_ever_does_not_keep_time_from_leaping(leaping: Emulator) -> None:
+    world = leaping.world
+    world.pubsub.publisher.create_topic(pubsub.Topic(name=TOPIC), SYSTEM)
+    world.pubsub.subscriber.create_subscription(pubsub.Subscription(name=SUBSCRIPTION, topic=TOPIC), SYSTEM)
+    began = world.clock.time()
+
+    with grpc.insecure_channel(leaping.address) as channel:
+        subscriber = SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
+        first = pubsub.StreamingPullRequest(subscription=SUBSCRIPTION, stream_ack_deadline_seconds=10)
+        stream = subscriber.streaming_pull(requests=iter([first]))
+        world.clock.sleep(300)
+        stream.cancel()  # type: ignore[attr-defined]  # it is a call of gRPC, too
+
     assert world.clock.time() - began >= 300

@@ -294,15 +294,20 @@ def test_a_service_is_there_until_its_deletion_is_done_and_cannot_be_made_again_
     assert create(services).generation == 1
 
 
-def test_a_container_that_starts_while_the_emulator_stops_is_stopped_too(
-    emulator: Emulator, services: run_v2.ServicesClient
+def test_no_container_starts_once_the_emulator_stops(
+    world: World, services: run_v2.ServicesClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pull = world.artifact_registry.pull
+
+    def stop_and_pull(reference: str) -> Image:
+        world.cloud_run.close()
+        return pull(reference)
+
+    monkeypatch.setattr(world.artifact_registry, "pull", stop_and_pull)
     operation = services.create_service(parent=LOCATION, service=service(), service_id="sum").operation
 
-    emulator.world.close()
-
-    assert emulator.world.operations.wait(operation.name, 10).done
-    assert list((emulator.world.settings.state / "instances").glob("*")) == []
+    assert world.operations.wait(operation.name, 10).HasField("error")
+    assert not (world.settings.state / "instances").exists()
 
 
 def open_local(world: World) -> grpc.Channel:
