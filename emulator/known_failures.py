@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -27,6 +27,7 @@ from emulator.faults import Fault
 from emulator.services.sts import TokenError
 
 _FILE = Path(__file__).parent / "known_failures.json"
+_SERVICE = "google.cloud.run.v2.Services/GetService"
 _TAGS = "google.devtools.artifactregistry.v1.ArtifactRegistry/GetTag"
 
 PLACES: Mapping[str, str] = MappingProxyType(
@@ -126,7 +127,9 @@ class KnownFailure:
         if self.sort is Sort.CONNECTION:
             return tuple(when(method=method, reset=True) for method in self.methods)
         if self.sort is Sort.OPERATION:
-            return tuple(when(method=method, change=_ending_with(self.error(**places))) for method in self.methods)
+            rollouts = _Rollouts(self.error(**places), (self.details or {}).get("reason", ""))
+            reading = Fault(method=_SERVICE, change=rollouts.show, times=None)
+            return (*(when(method=method, change=rollouts.end) for method in self.methods), reading)
         if self.sort is Sort.BUILD:
             # What the build made in truth does not show, or it would be an image in spite of the failure.
             hidden = Fault(method=_TAGS, error=not_found("Requested entity was not found."), times=None)
@@ -145,16 +148,38 @@ class KnownFailure:
         return build
 
 
-def _ending_with(error: ApiError) -> Callable[[operations_pb2.Operation], operations_pb2.Operation]:
-    """Has an operation of Cloud Run end with an error, as one does whose revision is not ready."""
+class _Rollouts:
+    """Has operations of Cloud Run end as those do whose revision is not ready, and their services say so.
 
-    def end(operation: operations_pb2.Operation) -> operations_pb2.Operation:
-        if operation.metadata.Is(run_v2.Service.pb().DESCRIPTOR):
+    :param error: with which an operation ends.
+    :param reason: name of the condition's reason; none where empty.
+    """
+
+    def __init__(self, error: ApiError, reason: str) -> None:
+        self._error = error
+        self._condition = run_v2.Condition(
+            type_="Ready", state=run_v2.Condition.State.CONDITION_FAILED, message=error.message
+        )
+        if reason in run_v2.Condition.CommonReason.__members__:
+            self._condition.reason = getattr(run_v2.Condition.CommonReason, reason)
+        elif reason:
+            self._condition.revision_reason = getattr(run_v2.Condition.RevisionReason, reason)
+        self._failed: set[tuple[str, int]] = set()
+
+    def end(self, operation: operations_pb2.Operation) -> operations_pb2.Operation:
+        """An operation that ends badly; one of another API goes on."""
+        service = run_v2.Service.pb(run_v2.Service())
+        if operation.metadata.Unpack(service):
+            self._failed.add((service.name, service.generation))
             operation.done = True
-            operation.error.CopyFrom(error.status())
+            operation.error.CopyFrom(self._error.status())
         return operation
 
-    return end
+    def show(self, service: run_v2.Service) -> run_v2.Service:
+        """A service that is not ready until it is changed again."""
+        if (service.name, service.generation) in self._failed and not service.reconciling:
+            service.terminal_condition = self._condition
+        return service
 
 
 def _filled(text: str, places: Mapping[str, str]) -> str:

@@ -97,6 +97,24 @@ def test_an_operation_of_cloud_run_ends_as_one_whose_revision_is_not_ready() -> 
     assert ended.error.message == FAILURES["run-image-404"].text()
 
 
+def test_a_service_whose_revision_is_not_ready_says_so_until_it_is_changed_again() -> None:
+    end, show = (fault.change for fault in FAILURES["run-port"].faults())
+    service = run_v2.Service(name="services/sum", generation=1)
+    operation = operations_pb2.Operation(name="operations/1")
+    operation.metadata.Pack(run_v2.Service.pb(service))
+    assert end is not None
+    assert show is not None
+
+    before = show(run_v2.Service(service))
+    end(operation)
+    after, changed = show(run_v2.Service(service)), show(run_v2.Service(service, generation=2))
+
+    assert before == service
+    assert after.terminal_condition.state == run_v2.Condition.State.CONDITION_FAILED
+    assert after.terminal_condition.revision_reason == (run_v2.Condition.RevisionReason.HEALTH_CHECK_CONTAINER_ERROR)
+    assert changed.terminal_condition == run_v2.Condition()
+
+
 def test_operations_of_others_go_on() -> None:
     operation = operations_pb2.Operation(name="operations/1")
     operation.metadata.Pack(eventarc_v1.Trigger.pb(eventarc_v1.Trigger()))

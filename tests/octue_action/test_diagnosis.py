@@ -166,7 +166,8 @@ def test_the_right_to_change_the_projects_policy_is_granted_for_octues_role_alon
     assert "--role=roles/resourcemanager.projectIamAdmin" in command
     assert (
         "--condition=^:^title=only-octues-role:expression="
-        "api.getAttribute('iam.googleapis.com/modifiedGrantsByRole', []).hasOnly(['projects/my-project/roles/octue_service_user'])"
+        "api.getAttribute('iam.googleapis.com/modifiedGrantsByRole', [])"
+        ".hasOnly(['projects/my-project/roles/octue_service_user'])"
     ) in command
 
 
