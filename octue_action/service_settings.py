@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -32,7 +31,6 @@ _MISSING = {
     "region": "input `region` such as europe-west1, or `region` in octue.yaml",
     "service_name": "input `service_name`, or `name` in octue.yaml",
 }
-_LIKE_A_NAME = re.compile(r"[\w.-]{1,64}")
 _SIZES = ("memory", "cpu", "concurrency", "min_instances", "max_instances", "execution_environment")
 _MAXIMUM_VARIABLES = 1000  # cloud.google.com/run/docs/configuring/services/overview-environment-variables
 _MAXIMUM_LABELS = 61  # cloud.google.com/resource-manager/docs/labels-overview says 64; three are the action's
@@ -268,7 +266,7 @@ class ServiceReader:
         nothing: list[tuple[str, str]] = []
         keys_and_values = self._findings.take(values.pairs, self._inputs.get(name), nothing)
         keys = [
-            Given(name=name, text=key, part="A name", secret=name in SECRET and not _LIKE_A_NAME.fullmatch(key))
+            Given(name=name, text=key, part="A name", secret=name in SECRET and not values.LIKE_A_NAME.fullmatch(key))
             for key, _ in keys_and_values
         ]
         return [

@@ -39,6 +39,9 @@ _PROVIDER = re.compile(
 _SECRET = re.compile(
     r"(projects/[a-z0-9][a-z0-9-]*/secrets/)?([A-Za-z0-9_-]{1,255})(?:(?::|/versions/)([A-Za-z0-9_-]{1,63}))?"
 )
+LIKE_A_NAME = re.compile(r"[\w.-]{1,64}")
+"""Names that are shown. What cannot be one may be a part of a secret, pasted where it does not belong."""
+
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL_KEY, _LABEL_VALUE = re.compile("[a-z][a-z0-9_-]{0,62}"), re.compile("[a-z0-9_-]{0,63}")
 _LOOPBACK = re.compile(r"(127(?:\.[0-9]{1,3}){3}|localhost|\[::1\]):([0-9]{1,5})")
@@ -384,7 +387,8 @@ def _json_pairs(text: str) -> list[tuple[str, str]]:
         raise Rejected("it is not JSON", expected) from None
     for key, value in found:
         if not isinstance(value, str):
-            raise Rejected(f"the value of {shown(key)} is not text", expected, " Put the value in quotes.")
+            which = shown(key) if LIKE_A_NAME.fullmatch(key) else "a name that is not shown here"
+            raise Rejected(f"the value of {which} is not text", expected, " Put the value in quotes.")
     return [(key, str(value)) for key, value in found]
 
 

@@ -243,6 +243,7 @@ def test_a_thousand_unknown_inputs_are_refused_at_once_in_few_words(
         f"A=1\n{PASSWORD}=\n{PASSWORD}=",
         f'{{"A": "{PASSWORD}", "{PASSWORD}": "1"}}',
         f'{{"A": "{PASSWORD}"',
+        f'{{"{PASSWORD}": 1}}',
         f"A:{PASSWORD}",
         f"PORT={PASSWORD}",
         f"A=x:{PASSWORD}:y",

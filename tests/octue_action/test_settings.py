@@ -437,7 +437,7 @@ def test_a_name_cannot_be_a_variable_and_a_secret(
 
 def test_a_secret_pasted_by_mistake_is_not_shown(environment: dict[str, str], problems: Problems) -> None:
     for name in ("secrets", "environment_variables"):
-        for value in ("hunter 2\nhunter 3", '{"A": "hunter 2"', "A=hunter 2\nB=hunter 3\nhunter 4"):
+        for value in ("hunter 2\nhunter 3", '{"A": "hunter 2"', '{"hunter 2": 1}', "A=hunter 2\nB=hunter 3\nhunter 4"):
             found = problems(given_input(environment, **{name: value}))
             assert found
             assert "hunter" not in str(found)
