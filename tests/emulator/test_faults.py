@@ -22,7 +22,7 @@ from emulator.faults import Fault, Moment, UnusedFaults
 from emulator.server import Emulator
 from emulator.services import github, sts
 from emulator.services.sts import TokenError
-from emulator.world import World, WorldSettings
+from emulator.world import World
 
 TOPIC = "projects/my-project/topics/questions"
 CREATE = "google.pubsub.v1.Publisher/CreateTopic"
@@ -310,20 +310,16 @@ def test_an_error_can_be_late(world: World) -> None:
     assert time.monotonic() - start >= 0.3
 
 
-def test_an_emulator_that_stops_waits_for_no_late_answer(settings: WorldSettings, channel: grpc.Channel) -> None:
-    with Emulator(settings) as emulator:
-        caller = Caller(emulator, channel, emulator.world.tokens.issue_access_token("principal://x"))
-        emulator.world.faults.add(faults.late("*", late_seconds=60))
-        with ThreadPoolExecutor(1) as pool:
-            pending = pool.submit(caller.over_http, "GET")
-            while not len(emulator.world.requests):
-                time.sleep(0.01)
+def test_a_world_that_ends_waits_for_no_late_answer(world: World) -> None:
+    world.faults.add(faults.late(GET, late_seconds=30))
 
-            start = time.monotonic()
-            emulator.stop()
+    with ThreadPoolExecutor(1) as pool:
+        pending = pool.submit(statuses, world, 1)
+        while world.faults.unused:
+            time.sleep(0.01)
+        world.close()
 
-            assert isinstance(pending.exception(timeout=5), requests.ConnectionError)
-            assert time.monotonic() - start < 5
+        assert pending.result(timeout=5) == "."
 
 
 def renamed(topic: Topic) -> Topic:
