@@ -74,12 +74,15 @@ class Known:
         return frozenset(name for _, name, _, _ in parsed if name)
 
 
-def explain(error: GoogleError, *, project_id: str, region: str, caller: str = "") -> Diagnosis | None:
+def explain(
+    error: GoogleError, *, project_id: str, region: str = "", caller: str = "", octue_role: str = ""
+) -> Diagnosis | None:
     """What a refusal of Google's means; None where it is not known.
 
     :param project_id: of the project that is deployed to.
-    :param region: that is deployed to.
-    :param caller: who was refused, as IAM has it, ``serviceAccount:E``.
+    :param region: that is deployed to; empty where it is not known.
+    :param caller: who deploys, as IAM has it, ``serviceAccount:E``; empty where it is not known.
+    :param octue_role: the role that services' accounts get on the project; the usual one where empty.
     """
     text = _printable(error.said)[:LONGEST_TEXT]
     lacking = _LACKING.search(text)
@@ -89,6 +92,7 @@ def explain(error: GoogleError, *, project_id: str, region: str, caller: str = "
         "project": project_id,
         "region": region,
         "caller": caller or f"serviceAccount:DEPLOYER@{project_id}.iam.gserviceaccount.com",
+        "octue_role": octue_role or f"projects/{project_id}/roles/octue_service_user",
     }
     for known in KNOWN:
         found = known.match(error, text)
@@ -100,16 +104,16 @@ def explain(error: GoogleError, *, project_id: str, region: str, caller: str = "
     return None
 
 
-def explained(failure: Failure, *, project_id: str, region: str, caller: str = "") -> Failure:
+def explained(
+    failure: Failure, *, project_id: str, region: str = "", caller: str = "", octue_role: str = ""
+) -> Failure:
     """The failure as a person is told it: with cause and remedy where they are known, else as it is.
 
-    :param project_id: of the project that is deployed to.
-    :param region: that is deployed to.
-    :param caller: who deploys, as IAM has it, ``serviceAccount:E``.
+    The parameters are those of ``explain``.
     """
     if not isinstance(failure, GoogleError) or failure.remedy:
         return failure
-    diagnosis = explain(failure, project_id=project_id, region=region, caller=caller)
+    diagnosis = explain(failure, project_id=project_id, region=region, caller=caller, octue_role=octue_role)
     if diagnosis is None:
         return failure
     told = Failure(f"{diagnosis.cause}\nGoogle's answer: {failure.message}", diagnosis.remedy, failure.log_url)
@@ -146,6 +150,7 @@ _SOUND: Mapping[str, str] = {
     "issuer": r"https://[\w./:-]+",
     "location": _NAME,
     "log_url": r"https://console\.cloud\.google\.com/[!-~]*",
+    "octue_role": r"(projects/[\w.:-]+/|organizations/\d+/)?roles/[\w.]+",
     "permission": r"[A-Za-z]+(\.[A-Za-z]+)+",
     "project": r"\w[\w.:-]*",
     "provider": r"projects/[\w./-]+",
@@ -188,7 +193,7 @@ whose role would allow far more."""
 
 _CONDITIONS = {
     "roles/resourcemanager.projectIamAdmin": "^:^title=only-octues-role:expression=api.getAttribute("
-    "'iam.googleapis.com/modifiedGrantsByRole', []).hasOnly(['projects/{project}/roles/octue_service_user'])"
+    "'iam.googleapis.com/modifiedGrantsByRole', []).hasOnly(['{octue_role}'])"
 }
 """Under which a role is granted that would else allow everything."""
 

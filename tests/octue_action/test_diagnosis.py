@@ -171,6 +171,23 @@ def test_the_right_to_change_the_projects_policy_is_granted_for_octues_role_alon
     ) in command
 
 
+def test_another_octue_role_is_the_one_that_may_be_granted() -> None:
+    diagnosis = explain(
+        denied("", permission="resourcemanager.projects.setIamPolicy"),
+        project_id="my-project",
+        octue_role="organizations/1/roles/asker",
+    )
+
+    assert diagnosis is not None
+    assert "hasOnly(['organizations/1/roles/asker'])" in " ".join(shlex.split(diagnosis.remedy))
+
+
+def test_what_needs_a_region_is_not_said_without_one() -> None:
+    error = GoogleError("create_build_trigger", "FAILED_PRECONDITION", FAILURES["cb-mapping"].text())
+
+    assert explain(error, project_id="my-project") is None
+
+
 def test_a_permission_whose_role_would_allow_far_more_is_granted_by_itself() -> None:
     assert remedy(denied("", permission="iam.serviceAccounts.update")) == (
         "gcloud iam roles update octue_deployer --project=my-project --add-permissions=iam.serviceAccounts.update"
