@@ -140,6 +140,7 @@ class Clouds:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._numbers = itertools.count(1)
+        self._making = threading.Lock()
 
     @functools.cached_property
     def _commit(self) -> tuple[Path, str]:
@@ -166,7 +167,7 @@ class Clouds:
             "leaps": True,
             **settings,
         }
-        with mock.patch("emulator.tokens.rsa.generate_private_key", _key):
+        with self._making, mock.patch("emulator.tokens.rsa.generate_private_key", _key):
             emulator = Emulator(WorldSettings(**given))
         try:
             with emulator:

@@ -6,6 +6,7 @@ import random
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -60,17 +61,21 @@ class Row:
     seconds: float = 0.0
     failures: list[str] = field(default_factory=list)
 
-    def each(self, scenarios: Sequence[Scenario], check: Callable[[Scenario], None], *, sample: int) -> None:
+    def each(
+        self, scenarios: Sequence[Scenario], check: Callable[[Scenario], None], *, sample: int, at_once: int = 1
+    ) -> None:
         """Check one scenario after the other, and fail at the end with all that failed.
 
         :param scenarios: their text is their name.
         :param check: raises what is wrong.
         :param sample: how many are tried where not all are.
+        :param at_once: how many are checked at the same time, where they wait more than they work.
         """
         chosen = self.choice.of(scenarios, sample, self.test)
         begin = time.perf_counter()
-        for scenario in chosen:
-            self._try(scenario, check)
+        with ThreadPoolExecutor(at_once) as pool:
+            for future in [pool.submit(self._try, scenario, check) for scenario in chosen]:
+                future.result()
         self.seconds += time.perf_counter() - begin
         if self.failures:
             pytest.fail(self._told(len(chosen)), pytrace=False)
@@ -79,8 +84,6 @@ class Row:
         self.scenarios += 1
         try:
             check(scenario)
-        except pytest.skip.Exception:
-            raise
         except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - whatever it is, the others are tried
             where = "" if isinstance(error, AssertionError) else "".join(traceback.format_tb(error.__traceback__)[-2:])
             self.failures.append(f"{scenario}\n{type(error).__name__}: {error}\n{where}")

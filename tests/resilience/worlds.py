@@ -77,13 +77,18 @@ class Undisturbed:
     @property
     def moments(self) -> list[Moment]:
         """All its requests; of those that are repeated until something is done the first ones only."""
-        counted: Counter[str] = Counter()
-        moments = []
-        for request in self.run.requests:
-            counted[request.method] += 1
-            if not request.method.endswith(_POLLED) or counted[request.method] <= _FIRST_POLLS:
-                moments.append(Moment(request.method, counted[request.method], request.writes))
-        return moments
+        return moments_of(self.run)
+
+
+def moments_of(run: Run) -> list[Moment]:
+    """The requests of a run; of those that are repeated until something is done the first ones only."""
+    counted: Counter[str] = Counter()
+    moments = []
+    for request in run.requests:
+        counted[request.method] += 1
+        if not request.method.endswith(_POLLED) or counted[request.method] <= _FIRST_POLLS:
+            moments.append(Moment(request.method, counted[request.method], request.writes))
+    return moments
 
 
 class Worlds:
