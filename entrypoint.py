@@ -1,5 +1,6 @@
 """What the container runs: the action, once."""
 
+import logging
 import os
 import sys
 
@@ -7,6 +8,9 @@ from octue_action.cancellation import Cancellation
 
 if __name__ == "__main__":
     cancellation = Cancellation.by_signals()  # first: importing the rest takes its time, and a signal may come in it
+
+    # What libraries log would go to stderr as it is, answers with tokens in them too; their errors are told anyway.
+    logging.getLogger().addHandler(logging.NullHandler())
 
     from octue_action.main import main
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import enum
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from octue_action import quirks
 from octue_action.cancellation import Cancelled
-from octue_action.google import Failure, GoogleError, fault
+from octue_action.failure import Failure, fault
 from octue_action.graph import walk
 from octue_action.plan import Action, Change, Plan, compare
+from octue_action.quirks import NotAsWritten
 from octue_action.resource import Resource, diff
 
 if TYPE_CHECKING:
     from octue_action.google import Google
-
-CONFLICTS = 5
-"""How often a change is begun again because somebody else changed the same thing meanwhile."""
 
 
 class Status(enum.StrEnum):
@@ -75,7 +73,7 @@ def apply(plan: Plan, google: Google, tell: Listener) -> tuple[Outcome, ...]:
     def visit(address: str) -> Outcome:
         change = plan.by_address[address]
         before = [outcomes[on] for on in change.resource.depends_on if on in outcomes]
-        outcome = outcomes[address] = _outcome(change, before, google)
+        outcome = outcomes[address] = _outcome(change, before, google, adopt=plan.adopt)
         tell(outcome)
         return outcome
 
@@ -83,43 +81,70 @@ def apply(plan: Plan, google: Google, tell: Listener) -> tuple[Outcome, ...]:
     return tuple(outcomes[address] for address in plan.by_address)
 
 
-def _outcome(change: Change, before: list[Outcome], google: Google) -> Outcome:
+def _outcome(change: Change, before: list[Outcome], google: Google, *, adopt: bool) -> Outcome:
     broken = tuple(o.change.resource.label for o in before if o.status in {Status.FAILED, Status.SKIPPED})
     if broken:
         return Outcome(change, Status.SKIPPED, waited_on=broken)
     whole_changed = any(
         o.status is Status.APPLIED for o in before if o.change.resource.address == change.resource.part_of
     )
-    start, writes = time.monotonic(), google.writes
+    start, writes = google.cancellation.now(), google.writes
+    attempts = _Attempts(change, google, read_first=whole_changed or change.action is Action.UPDATE, adopt=adopt)
+    status, resource, failure = Status.FAILED, None, None
     try:
-        change, resource = _carry_out(change, google, read_again=whole_changed)
+        resource = google.repeat(attempts.make, quirks.OF_RESOURCES)
     except Cancelled as cancelled:
-        begun = cancelled.begun or google.writes > writes
-        return Outcome(change, Status.UNFINISHED if begun else Status.NOT_BEGUN, time.monotonic() - start)
-    except Failure as failure:
-        return Outcome(change, Status.FAILED, time.monotonic() - start, failure=failure)
+        status = Status.UNFINISHED if cancelled.begun or google.writes > writes else Status.NOT_BEGUN
+    except Failure as error:
+        failure = error
     except Exception as error:  # noqa: BLE001 - whatever it is, the others go on and the summary tells what was done
-        return Outcome(change, Status.FAILED, time.monotonic() - start, failure=fault(error))
-    status = Status.UNCHANGED if change.action is Action.NO_OP else Status.APPLIED
-    return Outcome(change, status, time.monotonic() - start, resource)
+        failure = fault(error)
+    else:
+        # A write whose answer was lost was this run's all the same, though its resource then reads as it should be.
+        is_unchanged = attempts.change.action is Action.NO_OP and google.writes == writes
+        status = Status.UNCHANGED if is_unchanged else Status.APPLIED
+    made = attempts.change if status is Status.UNCHANGED or attempts.change.action is not Action.NO_OP else change
+    return Outcome(made, status, google.cancellation.now() - start, resource, failure)
 
 
-def _carry_out(change: Change, google: Google, *, read_again: bool) -> tuple[Change, Resource | None]:
-    """Make the change, comparing again first where the plan may be old, and begin again on a conflict."""
-    for attempt in range(CONFLICTS):
-        # An update writes what was read with it, and what came before in this run, as a build, may have changed it.
-        if attempt or read_again or change.action is Action.UPDATE:
-            change = compare(change.resource, change.resource.read(google))
-        try:
-            resource = _write(change, google)
-        except GoogleError as error:
-            if error.status != "ABORTED" or attempt == CONFLICTS - 1:
-                raise
-            google.cancellation.pause(0.2 * 2**attempt)
-            continue
+class _Attempts:
+    """A change that is made in as many attempts as it takes.
+
+    :param change: as planned.
+    :param google: the door to Google Cloud.
+    :param read_first: whether the first attempt, too, reads and compares before it writes. An update writes what was
+        read with it, and what came before in this run, as a build, may have changed it.
+    :param adopt: whether what is not ours may be taken over.
+    """
+
+    def __init__(self, change: Change, google: Google, *, read_first: bool, adopt: bool) -> None:
+        self.change = change
+        self._google = google
+        self._reads = read_first
+        self._adopt = adopt
+
+    def make(self) -> Resource | None:
+        """One attempt; another one compares again what is there, and writes only what is still missing.
+
+        :raises Failure: which may pass by itself.
+        """
+        if self._reads:
+            self._compare_again()
+        self._reads = True
+        change = self.change
+        # What this attempt may have done without an answer, the next one looks for.
+        self.change = replace(change, resource=change.resource.retried())
+        resource = _write(change, self._google)
         _check(change, resource)
-        return change, resource
-    raise AssertionError("the last attempt returns or raises")
+        return resource
+
+    def _compare_again(self) -> None:
+        resource = self.change.resource
+        actual = resource.read(self._google)
+        if actual is not None:
+            for refusal in resource.refusals(actual, adopt=self._adopt):
+                raise refusal
+        self.change = compare(resource, actual)
 
 
 def _write(change: Change, google: Google) -> Resource | None:
@@ -138,7 +163,7 @@ def _check(change: Change, resource: Resource | None) -> None:
     left = diff(change.resource, resource) if resource is not None else ()
     if left:
         names = ", ".join(field.name for field in left)
-        raise Failure(
+        raise NotAsWritten(
             f"The {change.resource.label} was written, but is not as it should be: {names}.",
             "Run the job again; if it stays, somebody or something else changes it too.",
         )

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,9 @@ from google.auth import identity_pool
 from google.auth.credentials import Credentials
 
 from octue_action import workspace
-from octue_action.google import SCOPE, Failure, poll, session_for
+from octue_action.cancellation import Cancellation, Cancelled
+from octue_action.failure import Failure
+from octue_action.google import SCOPE, session_for
 from octue_action.problems import Rejected
 
 if TYPE_CHECKING:
@@ -37,7 +40,6 @@ SHOWN_CLAIMS = (
 """Claims of GitHub's token that attribute conditions are written with; none of them is secret."""
 
 Mask = Callable[[str], None]
-Pause = Callable[[float], None]
 
 _TOKEN = re.compile(r"ya29\.[^\s\"']+|eyJ[\w-]+(\.[\w-]*)*")
 """Google's access tokens and JSON web tokens, wherever they stand."""
@@ -56,19 +58,20 @@ class AuthenticationError(Failure):
     """Google Cloud would not let this workflow in, or GitHub would not vouch for it."""
 
 
-def sign_in(settings: Settings, mask: Mask, pause: Pause | None = None) -> Credentials:
+def sign_in(settings: Settings, mask: Mask, cancellation: Cancellation | None = None) -> Credentials:
     """Get credentials that work: the first token has been issued when this returns.
 
     :param settings: which provider and account, or which credentials file.
     :param mask: told every token before it is used.
-    :param pause: waits so many seconds, before a server in trouble is asked again; ``time.sleep`` unless given.
+    :param cancellation: after which no server in trouble is asked again.
     :raises AuthenticationError: where a token is refused, with the cause and what to do.
     """
-    provider = _GitHubToken(settings, mask, pause)
+    cancellation = cancellation or Cancellation()
+    provider = _GitHubToken(settings, mask, cancellation)
     credentials = _Masked(
         _federated(settings, provider) if settings.workload_identity_provider else _from_file(settings),
         mask,
-        pause,
+        cancellation,
     )
     # Without the causes: their texts, and so a traceback's, have the whole body of an answer.
     try:
@@ -77,6 +80,7 @@ def sign_in(settings: Settings, mask: Mask, pause: Pause | None = None) -> Crede
     except _GARBAGE as error:
         raise _not_understood(type(error).__name__) from None
     except google.auth.exceptions.GoogleAuthError as error:
+        cancellation.check()
         raise _explain(error, settings, provider.claims) from None
     return credentials
 
@@ -86,19 +90,22 @@ class _Masked(Credentials):
 
     :param credentials: those of google-auth.
     :param mask: told every token.
-    :param pause: waits so many seconds.
+    :param cancellation: after which no server in trouble is asked again.
     """
 
-    def __init__(self, credentials: Credentials, mask: Mask, pause: Pause | None) -> None:
+    def __init__(self, credentials: Credentials, mask: Mask, cancellation: Cancellation) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # google-auth has no types here
         self._credentials = credentials
         self._mask = mask
-        self._pause = pause
+        self._cancellation = cancellation
 
     def refresh(self, request: Callable[..., Any]) -> None:
         """Get a new token; google-auth calls this."""
         try:
-            self._credentials.refresh(_patient(request, self._mask, self._pause))
+            self._credentials.refresh(_patient(request, self._mask, self._cancellation))
+        except Cancelled:
+            # gRPC's own threads, which call this too, know no other end than an error.
+            raise google.auth.exceptions.RefreshError("The run is to end.") from None
         except (google.auth.exceptions.RefreshError, google.auth.exceptions.TransportError) as error:
             # A renewal's errors reach people by way of gRPC, which adds all that they say to its own message.
             said = [_TOKEN.sub("(token)", str(argument)) for argument in error.args]
@@ -108,19 +115,19 @@ class _Masked(Credentials):
         self.token, self.expiry = self._credentials.token, self._credentials.expiry
 
 
-def _patient(request: Callable[..., Any], mask: Mask, pause: Pause | None) -> Callable[..., Any]:
+def _patient(request: Callable[..., Any], mask: Mask, cancellation: Cancellation) -> Callable[..., Any]:
     """google-auth's way to ask, made to ask again where a server is in trouble, and to mask what is answered.
 
     On the way to the last token there are others: GitHub's, where a file names its source, and the federated one.
     """
 
     def ask(*arguments: Any, **named: Any) -> Any:
-        for _ in poll(TROUBLE_SECONDS, pause=pause, first=0.5, growth=2.0, most=5.0):
+        for _ in cancellation.poll(TROUBLE_SECONDS, first=0.5, growth=2.0, most=5.0):
             try:
                 answer, lost = request(*arguments, **{"timeout": TOKEN_SECONDS, **named}), None
             except google.auth.exceptions.TransportError as error:
                 answer, lost = None, error
-            if answer is not None and answer.status < requests.codes.server_error:
+            if answer is not None and not _is_trouble(answer.status):
                 break
         if lost is not None:
             raise lost
@@ -223,16 +230,16 @@ class _GitHubToken(identity_pool.SubjectTokenSupplier):
 
     :param settings: the provider is the token's audience.
     :param mask: told every token.
-    :param pause: waits so many seconds.
+    :param cancellation: after which no server in trouble is asked again.
     """
 
-    def __init__(self, settings: Settings, mask: Mask, pause: Pause | None) -> None:
+    def __init__(self, settings: Settings, mask: Mask, cancellation: Cancellation) -> None:
         self._github = settings.github
         self._emulator = settings.emulator
         self._session = session_for(emulator=settings.emulator is not None)
         self._audience = f"https://iam.googleapis.com/{settings.workload_identity_provider}"
         self._mask = mask
-        self._pause = pause
+        self._cancellation = cancellation
         self.claims: Mapping[str, Any] = {}
 
     def get_subject_token(self, context: Any, request: Any) -> str:  # noqa: ARG002 - google-auth's signature
@@ -259,7 +266,7 @@ class _GitHubToken(identity_pool.SubjectTokenSupplier):
         return token
 
     def _ask(self, url: str, secret: str) -> requests.Response:
-        for _ in poll(TROUBLE_SECONDS, pause=self._pause, first=0.5, growth=2.0, most=5.0):
+        for _ in self._cancellation.poll(TROUBLE_SECONDS, first=0.5, growth=2.0, most=5.0):
             try:
                 return self._ask_once(url, secret)
             except requests.RequestException as error:
@@ -279,9 +286,13 @@ class _GitHubToken(identity_pool.SubjectTokenSupplier):
         return answer
 
 
+def _is_trouble(status: int) -> bool:
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS
+
+
 def _is_server_trouble(error: Exception) -> bool:
     if isinstance(error, requests.HTTPError):
-        return error.response is not None and error.response.status_code >= requests.codes.server_error
+        return error.response is not None and _is_trouble(error.response.status_code)
     return isinstance(error, requests.ConnectionError | requests.Timeout)
 
 

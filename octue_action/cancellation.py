@@ -1,4 +1,4 @@
-"""The end of a run before its time: somebody cancels the workflow.
+"""The end of a run before its time: somebody cancels the workflow, or it takes longer than it may.
 
 GitHub's runner then sends SIGINT, SIGTERM 7.5 seconds later, and kills what is left 2.5 seconds after that
 (actions/runner, ``ProcessInvoker.cs``). What Google Cloud has begun cannot be called back; so nothing new is begun,
@@ -7,12 +7,15 @@ what was done is told, and the next run finishes the rest.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NoReturn
+
+from octue_action.clock import Clock
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -24,6 +27,9 @@ CUT_SECONDS = 2.0
 
 LAST_SECONDS = 1.0
 """How long telling what is known may take, before the process ends whatever it does."""
+
+TOO_LONG = 1
+"""Exit code of a run that has taken longer than it may."""
 
 
 class Cancelled(BaseException):
@@ -38,14 +44,20 @@ class Cancelled(BaseException):
 
 
 class Cancellation:
-    """Somebody's wish that the run ends, for several threads.
+    """Somebody's wish that the run ends, for several threads; whoever waits for anything waits here.
+
+    :param clock: by which is waited; the machine's unless given.
 
     ``cut`` and ``tell`` are called from another thread when a run does not end by itself: the one closes connections,
     the other tells people what is known when even that has not helped.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or Clock()
         self._asked = threading.Event()
+        self._seconds = self._end = math.inf
+        self.ended = "was cancelled"
+        """How the run ended, behind "The run": for people."""
         self.exit_code = 0
         self.cut: Callable[[], None] = lambda: None
         self.tell: Callable[[], None] = lambda: None
@@ -76,11 +88,31 @@ class Cancellation:
         self.exit_code = 128 + number
         self._asked.set()
 
+    def limit(self, seconds: float) -> None:
+        """Have the run end when so many seconds have passed, with the exit code of a failure."""
+        self._seconds, self._end = seconds, self.now() + seconds
+
+    @property
+    def too_long(self) -> bool:
+        """Whether the run is to end as it has taken longer than it may."""
+        return self.asked and self.exit_code == TOO_LONG
+
+    def now(self) -> float:
+        """Seconds on the clock by which is waited."""
+        return self._clock.now()
+
+    def left(self) -> float:
+        """How many seconds there are until the run must end; infinity where it has no limit."""
+        return self._end - self.now()
+
     def check(self) -> None:
         """Go on only where the run is not to end.
 
         :raises Cancelled: where it is.
         """
+        if not self.asked and self.left() <= 0:
+            self.exit_code, self.ended = TOO_LONG, f"took longer than the {self._seconds / 60:g} minutes it may take"
+            self._asked.set()
         if self.asked:
             raise Cancelled
 
@@ -89,8 +121,26 @@ class Cancellation:
 
         :raises Cancelled: where it is.
         """
-        if self._asked.wait(seconds):
-            raise Cancelled
+        self._clock.wait(self._asked, min(seconds, max(0.0, self.left())))
+        self.check()
+
+    def poll(
+        self, seconds: float, *, first: float = 0.3, growth: float = 1.6, most: float = 10.0, at_once: bool = True
+    ) -> Iterator[None]:
+        """Yield again and again after growing pauses, until that many seconds have passed.
+
+        :param seconds: how long in all.
+        :param first: the first pause in seconds; each next one is ``growth`` times longer, up to ``most``.
+        :param at_once: whether to yield before the first pause, too; needless for what has only just begun.
+        :raises Cancelled: where the run is to end first.
+        """
+        end, length = self.now() + seconds, first
+        if at_once:
+            yield
+        while self.now() + length <= end:
+            self.pause(length)
+            yield
+            length = min(length * growth, most)
 
     def _wait_for_signal(self) -> NoReturn:
         number = signal.Signals(signal.sigwait(SIGNALS))

@@ -197,6 +197,7 @@ def desired(settings: Settings, service: ServiceSettings, existing: Existing) ->
         topic=topic.resource_name,
         service=service.service,
         service_account=account,
+        account_may_be_new=bool(made),
         labels=labels,
         depends_on=_addresses([topic, run, role, invoker]),
     )
@@ -303,7 +304,7 @@ def _starts_trigger(settings: Settings, service: ServiceSettings) -> bool:
 def _matches(branch_pattern: str, branch: str) -> bool:
     """Whether a branch's pushes are built; a pattern that only Cloud Build's RE2 can deal with is taken to match.
 
-    Where that is wrong, a build is waited for that does not come, for ``container_image.PUSH_SECONDS``.
+    Where that is wrong, a build is waited for that does not come, for ``container_image.APPEARANCE_SECONDS``.
     """
     try:
         return _takes_long(branch_pattern) or re.search(branch_pattern, branch) is not None

@@ -6,19 +6,19 @@ No other module builds a client, a channel or a retry. Client libraries are impo
 from __future__ import annotations
 
 import functools
-import re
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import google.auth.transport.requests
 import grpc
 import requests
-from google.api_core import exceptions, grpc_helpers, retry
+from google.api_core import exceptions, grpc_helpers
 
+from octue_action import quirks
 from octue_action.cancellation import Cancellation, Cancelled
+from octue_action.failure import Failure, GoogleError
+from octue_action.quirks import Quirk
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from google.cloud.run_v2 import ServicesClient
     from google.iam.v1.policy_pb2 import Policy
     from google.longrunning.operations_pb2 import Operation
+    from google.protobuf.message import Message
     from google.pubsub_v1 import PublisherClient, SubscriberClient
 
 Answer = TypeVar("Answer")
@@ -38,120 +39,14 @@ Item = TypeVar("Item")
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
-ISSUES_URL = "https://github.com/octue/deploy-cloud-run-action/issues/new"
-
 CALL_SECONDS = 60.0
 """Deadline of one request: several client libraries have none of their own."""
 
 OPERATION_SECONDS = 15 * 60.0
 """How long a long-running operation may take: longer than Cloud Run and Eventarc themselves try."""
 
-
-class Failure(Exception):
-    """Something that could not be done, told to a person.
-
-    :param message: what happened and why.
-    :param remedy: one thing to do, which can be pasted; empty where none is known.
-    :param log_url: of a build that failed: where its log is.
-    """
-
-    def __init__(self, message: str, remedy: str = "", log_url: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.remedy = remedy
-        self.log_url = log_url
-
-
-def fault(error: Exception) -> Failure:
-    """A mistake of this action's own, told to a person; the error stays attached for debug logging."""
-    failure = Failure(
-        f"This is a fault of the action itself, not of your service: {type(error).__name__}: {error}",
-        f"Run the job again with debug logging, and report what it says:\n{ISSUES_URL}",
-    )
-    failure.__cause__ = error
-    return failure
-
-
-class GoogleError(Failure):
-    """A refusal of one of Google's APIs.
-
-    :param method: what was called, ``create_service``.
-    :param status: the canonical code's name, ``PERMISSION_DENIED``.
-    :param reason: ``ErrorInfo.reason`` where the answer carries one, ``SERVICE_DISABLED``.
-    """
-
-    def __init__(self, method: str, status: str, message: str, reason: str = "", remedy: str = "") -> None:
-        super().__init__(f"{status} from {method}: {message}" if message else f"{status} from {method}", remedy)
-        self.method = method
-        self.status = status
-        self.reason = reason
-
-
-@dataclass(frozen=True)
-class Quirk:
-    """A refusal that is known to pass by itself.
-
-    :param told: what is waited for, as a sentence for the log; empty where it is not worth one.
-    :param holds: whether an error is this one.
-    :param seconds: how long it is waited for.
-    """
-
-    told: str
-    holds: Callable[[Exception], bool]
-    seconds: float
-
-
-def _is_transient(error: Exception) -> bool:
-    """503 and lost connections (UNAVAILABLE), 500, 504, and 429 where it is a rate and not a count of things.
-
-    Source: hashicorp/terraform-provider-google, error_retry_predicates.go, isCommonRetryableErrorCode and
-    Is429RetryableQuotaError.
-    """
-    if isinstance(error, exceptions.ResourceExhausted):
-        return bool(error.reason == "RATE_LIMIT_EXCEEDED")
-    return isinstance(error, exceptions.ServiceUnavailable | exceptions.InternalServerError | exceptions.GatewayTimeout)
-
-
-def _says(kind: type[Exception], *patterns: str) -> Callable[[Exception], bool]:
-    return lambda error: isinstance(error, kind) and any(re.search(p, str(error).lower()) for p in patterns)
-
-
-TRANSIENT = Quirk("", _is_transient, 60.0)
-"""For reads, which can be repeated without harm."""
-
-SERVICE_ACCOUNT_NOT_YET_IN_POLICIES = Quirk(
-    "Waiting until policies accept the new service account.",
-    _says(exceptions.InvalidArgument, r"service account .* does not exist"),
-    5 * 60.0,
-)
-"""A policy names an account that was made a moment ago; a role that does not exist is refused in like words, for ever.
-
-Source: hashicorp/terraform-provider-google, IamServiceAccountNotFound.
-"""
-
-SERVICE_ACCOUNT_NOT_YET_USABLE = Quirk(
-    "Waiting until Cloud Run sees the new service account.",
-    _says(exceptions.Forbidden, "iam.serviceaccounts.actas", "does not have permission to get access tokens"),
-    5 * 60.0,
-)
-"""Cloud Run does not see an account, or the right to act as it, that was made a moment ago: wait only after making one.
-
-Sources: google/keyword_factory#22, GoogleCloudPlatform/terraform-google-cloud-run#28.
-"""
-
-EVENTARC_AGENT_NOT_READY = Quirk(
-    "Waiting until Eventarc is ready in this project; the first time it takes some minutes.",
-    _says(
-        exceptions.BadRequest,
-        "permission denied while using the eventarc service agent",
-        r"service account .* does not exist",
-    ),
-    7 * 60.0,
-)
-"""The first trigger of a project, and a trigger for an account made a moment ago.
-
-Source: GoogleCloudPlatform/terraform-docs-samples#203.
-"""
+WAIT_SECONDS = 50.0
+"""How long one question may wait for an operation on the server's side."""
 
 
 class Google:
@@ -253,15 +148,14 @@ class Google:
 
         :raises GoogleError: where it is refused.
         """
-        return self._call(method, request, (TRANSIENT,))
+        return self._read(method, request, quirks.OF_READINGS)
 
     def list(self, method: Callable[..., Iterable[Item]], request: Any) -> list[Item]:
         """Call a method that lists, and give the items of all pages.
 
         :raises GoogleError: where it is refused.
         """
-        call = functools.partial(method, request=request, timeout=CALL_SECONDS, retry=None)
-        return self._repeated(lambda: [*call()], (TRANSIENT,), getattr(method, "__name__", "list"))
+        return self.repeat(lambda: self._once(lambda **named: [*method(**named)], request, method), quirks.OF_READINGS)
 
     def find(self, method: Callable[..., Answer], request: Any) -> Answer | None:
         """Call a method that reads one thing; None where there is no such thing.
@@ -276,14 +170,12 @@ class Google:
             raise
 
     def write(self, method: Callable[..., Answer], request: Any, *, wait_out: Sequence[Quirk] = ()) -> Answer:
-        """Call a method that changes something, once.
+        """Call a method that changes something; it is repeated only where it is known that nothing was done.
 
-        :param wait_out: refusals after which nothing was done and which pass by themselves.
-        :raises GoogleError: where it is refused.
+        :param wait_out: further refusals after which nothing was done and which pass by themselves.
+        :raises GoogleError: where it is refused, or nobody knows what was done (``quirks.OUTCOME_UNKNOWN``).
         """
-        answer = self._call(method, request, wait_out, writes=True)
-        self._written.times = self.writes + 1
-        return answer
+        return self.repeat(lambda: self._write_once(method, request), (*quirks.OF_WRITES, *wait_out))
 
     def remove(self, method: Callable[..., Answer], request: Any) -> Answer | None:
         """Call a method that deletes one thing; None where it is gone already.
@@ -297,22 +189,14 @@ class Google:
                 return None
             raise
 
-    def finish(self, operation: Any, *, seconds: float = OPERATION_SECONDS) -> Any:
-        """Wait for a long-running operation by asking again and again, and give its response.
+    def finish(
+        self, client: Any, operation: Any, response_type: type[Answer], *, seconds: float = OPERATION_SECONDS
+    ) -> Answer:
+        """Wait for a long-running operation, on the server's side where the API can, and give its response.
 
-        :param operation: as a client library's method gives it.
-        :raises GoogleError: where it ends badly or takes longer than ``seconds``.
-        """
-        for _ in self.poll(seconds, at_once=False):
-            if self._repeated(operation.done, (TRANSIENT,), operation.operation.name):
-                return self._repeated(operation.result, (), operation.operation.name)
-        raise GoogleError("operation", "DEADLINE_EXCEEDED", f"{operation.operation.name} took over {seconds:.0f} s.")
-
-    def finish_run(self, operation: Any, response_type: type[Answer], *, seconds: float = OPERATION_SECONDS) -> Answer:
-        """Wait for an operation of Cloud Run, which can wait on the server's side.
-
-        :param operation: as a method of Cloud Run's client gives it.
-        :param response_type: proto-plus class of the response.
+        :param client: of the API that began it.
+        :param operation: as a method of that client gives it.
+        :param response_type: proto-plus or protobuf class of the response.
         :raises GoogleError: where it ends badly or takes longer than ``seconds``.
         """
         state = operation.operation
@@ -320,78 +204,97 @@ class Google:
         for _ in self.poll(seconds):
             if state.done:
                 break
-            state = self._wait_on_server(state.name)
+            state = self._operation(client, state.name)
         if not state.done:
-            raise GoogleError("operation", "DEADLINE_EXCEEDED", f"{state.name} took over {seconds:.0f} s.")
+            message = f"{state.name} took over {seconds:.0f} s."
+            raise GoogleError("operation", "DEADLINE_EXCEEDED", message, is_of_operation=True)
         if state.HasField("error"):
-            error = exceptions.from_grpc_status(_status_code(state.error.code), state.error.message)
-            raise _google_error("Cloud Run", error)
+            raise GoogleError("operation", _status(state.error.code), state.error.message, is_of_operation=True)
         answer = response_type()
-        state.response.Unpack(response_type.pb(answer))  # type: ignore[attr-defined]  # proto-plus gives each class pb()
+        state.response.Unpack(_protobuf(answer))
         return answer
 
-    def _wait_on_server(self, name: str) -> Operation:
+    def _operation(self, client: Any, name: str) -> Operation:
         from google.longrunning import operations_pb2
 
+        passing = (*quirks.OF_READINGS, quirks.OPERATION_NOT_YET_VISIBLE)
+        if not hasattr(client, "wait_operation"):
+            return self._read(client.get_operation, operations_pb2.GetOperationRequest(name=name), passing)
         request = operations_pb2.WaitOperationRequest(name=name)
-        request.timeout.FromSeconds(int(CALL_SECONDS) - 10)
-        answer = self.read(self.run.wait_operation, request)
+        request.timeout.FromSeconds(int(WAIT_SECONDS))
+        answer = self._read(client.wait_operation, request, passing)
         # The gRPC transport of google-cloud-run 0.16 gives this one answer as raw bytes.
         return operations_pb2.Operation.FromString(answer) if isinstance(answer, bytes) else answer
 
-    def _call(
-        self, method: Callable[..., Answer], request: Any, quirks: Sequence[Quirk], *, writes: bool = False
-    ) -> Answer:
-        call = functools.partial(method, request=request, timeout=CALL_SECONDS, retry=None)
-        return self._repeated(call, quirks, getattr(method, "__name__", "call"), writes=writes)
-
     def poll(self, seconds: float, *, begun: bool = True, **pauses: Any) -> Iterator[None]:
-        """Yield again and again, as the function of that name does, until something in Google Cloud has ended.
+        """Yield again and again, as ``Cancellation.poll`` does, until something in Google Cloud has ended.
 
         :param begun: whether it belongs to what this run makes; False where somebody else's doing is waited for first.
         :raises Cancelled: where the run is to end first.
         """
         try:
-            yield from poll(seconds, pause=self.cancellation.pause, **pauses)
+            yield from self.cancellation.poll(seconds, **pauses)
         except Cancelled:
             raise Cancelled(begun=begun) from None
 
-    def _repeated(
-        self, call: Callable[[], Answer], quirks: Sequence[Quirk], name: str, *, writes: bool = False
-    ) -> Answer:
-        begin = time.monotonic()
-        pauses: dict[Quirk, Iterator[bool]] = {}
+    def repeat(self, attempt: Callable[[], Answer], passing: Sequence[Quirk]) -> Answer:
+        """Try until it succeeds, or fails with something that does not pass, or not in time.
+
+        :raises Failure: of the last try.
+        :raises Cancelled: where the run is to end first.
+        """
+        waits: dict[Quirk, Iterator[None]] = {}
         while True:
             try:
-                return self._once(call, writes=writes)
-            except exceptions.GoogleAPICallError as error:
-                quirk = next((quirk for quirk in quirks if quirk.holds(error)), None)
-                if quirk is None or not next(pauses.setdefault(quirk, self._pauses(quirk, begin)), False):
-                    raise _google_error(name, error) from error
+                return attempt()
+            except Failure as failure:
+                quirk = next((quirk for quirk in passing if quirk.holds(failure)), None)
+                if quirk is None:
+                    raise
+                try:
+                    next(waits.setdefault(quirk, self._waits(quirk)))
+                except StopIteration:
+                    raise failure from failure.__cause__
 
-    def _once(self, call: Callable[[], Answer], *, writes: bool) -> Answer:
-        self.cancellation.check()
-        try:
-            return call()
-        except (exceptions.Cancelled, ValueError):
-            # So ends a call whose channel is closed, and so is one refused that comes after. Nobody knows what it did.
-            if self.cancellation.asked:
-                raise Cancelled(begun=writes) from None
-            raise
-
-    def _pauses(self, quirk: Quirk, begin: float) -> Iterator[bool]:
-        """Pause as often as the quirk has time for, telling once, and not for every try, what is waited for.
-
-        :param begin: when the first try began, by ``time.monotonic``: one that gets no answer takes of that time, too.
-        """
-        end = begin + quirk.seconds
+    def _waits(self, quirk: Quirk) -> Iterator[None]:
+        """Wait as often as the quirk has time for, telling once, and not for every try, what is waited for."""
+        end = self.cancellation.now() + quirk.seconds
         if quirk.told:
             self.progress(quirk.told)
-        for pause in retry.exponential_sleep_generator(0.5, 15.0):
-            if time.monotonic() + pause > end:
+        for pause in quirk.pauses():
+            if self.cancellation.now() + pause > end:
                 return
             self.cancellation.pause(pause)
-            yield True
+            yield
+
+    def _read(self, method: Callable[..., Answer], request: Any, passing: Sequence[Quirk]) -> Answer:
+        return self.repeat(lambda: self._once(method, request, method), passing)
+
+    def _write_once(self, method: Callable[..., Answer], request: Any) -> Answer:
+        try:
+            answer = self._once(method, request, method, writes=True)
+        except GoogleError as error:
+            self._written.times = self.writes + quirks.OUTCOME_UNKNOWN.holds(error)
+            raise
+        self._written.times = self.writes + 1
+        return answer
+
+    def _once(
+        self, call: Callable[..., Answer], request: Any, method: Callable[..., Any], *, writes: bool = False
+    ) -> Answer:
+        self.cancellation.check()
+        seconds = min(CALL_SECONDS, self.cancellation.left())
+        try:
+            return call(request=request, timeout=seconds, retry=None)
+        except (exceptions.GoogleAPICallError, ValueError) as error:
+            # A call whose channel is closed ends with the one, one that comes after with the other.
+            if self.cancellation.asked and isinstance(error, exceptions.Cancelled | ValueError):
+                raise Cancelled(begun=writes) from None
+            if isinstance(error, ValueError):
+                raise
+            if isinstance(error, exceptions.Unauthenticated):
+                self._credentials.token = None  # so that the next call asks for another one
+            raise _google_error(method, error) from error
 
     def _close(self) -> None:
         """End every call that is under way."""
@@ -448,36 +351,19 @@ def session_for(*, emulator: bool) -> requests.Session:
     return session
 
 
-def poll(
-    seconds: float,
-    *,
-    pause: Callable[[float], None] | None = None,
-    first: float = 0.3,
-    growth: float = 1.6,
-    most: float = 10.0,
-    at_once: bool = True,
-) -> Iterator[None]:
-    """Yield again and again after growing pauses, until that many seconds have passed.
-
-    :param seconds: how long in all.
-    :param pause: waits so many seconds; ``time.sleep`` unless given.
-    :param first: the first pause in seconds; each next one is ``growth`` times longer, up to ``most``.
-    :param at_once: whether to yield before the first pause, too; needless for what has only just begun.
-    """
-    end, length = time.monotonic() + seconds, first
-    if at_once:
-        yield
-    while time.monotonic() + length <= end:
-        (pause or time.sleep)(length)
-        yield
-        length = min(length * growth, most)
+def _google_error(method: Callable[..., Any], error: Any) -> GoogleError:
+    status = error.grpc_status_code.name if error.grpc_status_code is not None else type(error).__name__
+    return GoogleError(
+        getattr(method, "__name__", "call"), status, error.message, error.reason or "", metadata=error.metadata
+    )
 
 
-def _google_error(method: str, error: Exception) -> GoogleError:
-    grpc_status = getattr(error, "grpc_status_code", None)
-    status = grpc_status.name if grpc_status is not None else type(error).__name__
-    return GoogleError(method, status, getattr(error, "message", str(error)), getattr(error, "reason", "") or "")
+def _protobuf(message: Any) -> Message:
+    """The protobuf message inside a proto-plus one; a protobuf message as it is."""
+    protobuf: Message = type(message).pb(message) if hasattr(type(message), "pb") else message
+    return protobuf
 
 
-def _status_code(number: int) -> grpc.StatusCode:
-    return next(code for code in grpc.StatusCode if code.value[0] == number)
+def _status(number: int) -> str:
+    """Name of a canonical code; a number that this version does not know is UNKNOWN."""
+    return next((code.name for code in grpc.StatusCode if code.value[0] == number), grpc.StatusCode.UNKNOWN.name)

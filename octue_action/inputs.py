@@ -128,6 +128,12 @@ _TABLE = (
     Input("confirm", "", "none", "The service's name once more, for the mode `destroy`."),
     Input("delete_topic", "false", "", "Whether the mode `destroy` deletes the topic too."),
     Input("region_policy", "any", "", "Which regions are accepted: `any` or `low-carbon`."),
+    Input(
+        "timeout_minutes",
+        "60",
+        "",
+        "The minutes that the whole run may take, 1 to 350: a few less than the job's `timeout-minutes`.",
+    ),
     Input("github_token", "", "none", "A GitHub token for deployments and comments on pull requests."),
     Input("question", "", "none", "JSON input values of a question to ask after the deployment."),
 )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from octue_action import report
 from octue_action.cancellation import Cancellation, Cancelled
-from octue_action.google import Failure, fault
+from octue_action.failure import Failure, fault
 from octue_action.problems import InvalidSettings, Problem
 from octue_action.runner import Runner
 from octue_action.settings import Settings, load
@@ -33,19 +32,20 @@ def main(
     :param environment: inputs and GitHub's variables, as the runner gives them.
     :param stream: the log; the process's standard output where none is given.
     :param cancellation: ends the run before its time.
-    :returns: 0 when all is as it should be, 1 when something failed, 2 when the inputs cannot be used, 128 and the
-        signal's number when the run was cancelled.
+    :returns: 0 when all is as it should be, 1 when something failed or took too long, 2 when the inputs cannot be used,
+        128 and the signal's number when the run was cancelled.
     """
-    start = time.monotonic()
     runner = Runner(environment, stream)
     cancellation = cancellation or Cancellation()
-    cancellation.tell = lambda: _tell_cancelled(f"What was done is in the log. {report.GOES_ON}", runner)
+    start = cancellation.now()
+    cancellation.tell = lambda: _tell_ended(f"What was done is in the log. {report.GOES_ON}", runner, cancellation)
     try:
         settings = load(environment)
+        cancellation.limit(settings.timeout_minutes * 60.0)
         _refuse_unavailable(settings)
         return _run(settings, runner, cancellation, start)
     except Cancelled:
-        _tell_cancelled("Nothing was changed.", runner)
+        _tell_ended("Nothing was changed.", runner, cancellation)
         return cancellation.exit_code
     except InvalidSettings as invalid:
         return _report_problems(invalid.problems, runner)
@@ -90,7 +90,7 @@ def _run(settings: Settings, runner: Runner, cancellation: Cancellation, start: 
         runner.notice(_told(notice), title=notice.title, file=notice.file, line=notice.line, column=notice.column)
     cancellation.check()
     with runner.group("Sign in to Google Cloud"):
-        credentials = sign_in(settings, runner.mask, cancellation.pause)
+        credentials = sign_in(settings, runner.mask, cancellation)
         runner.info(f"Signed in as {settings.deployer_service_account or 'this repository'}.")
     google = Google(credentials, settings.emulator, runner.info, cancellation)
     deployments, plan = _plan(settings, google, runner)
@@ -127,13 +127,16 @@ def _deploy(deployments: Sequence[Deployment], plan: Plan, google: Google, runne
     with runner.group("Apply") if plan.has_changes else contextlib.nullcontext():
         outcomes = apply(without_looking_for_builds(plan), google, lambda outcome: _log(outcome, plan, runner))
     runner.set_outputs(_outputs(deployments, plan, outcomes))
-    runner.write_summary(report.deployment_summary(deployments, outcomes, time.monotonic() - start))
+    cancellation = google.cancellation
+    runner.write_summary(
+        report.deployment_summary(deployments, outcomes, cancellation.now() - start, ended=cancellation.ended)
+    )
     failures = [(outcome.failure, outcome.change.resource) for outcome in outcomes if outcome.failure is not None]
     for failure, resource in failures:
         _annotate(failure, resource.label, runner)
     if any(outcome.is_cut_short for outcome in outcomes):
-        runner.warning(f"The run was cancelled. {report.GOES_ON}", title="Cancelled")
-        return google.cancellation.exit_code
+        _annotate_ended(report.GOES_ON, runner, cancellation)
+        return cancellation.exit_code
     if failures:
         return FAILURE
     for deployment in deployments:
@@ -201,10 +204,18 @@ def _report_failures(title: str, failures: Sequence[Failure], runner: Runner) ->
     return FAILURE
 
 
-def _tell_cancelled(what: str, runner: Runner) -> None:
+def _tell_ended(what: str, runner: Runner, cancellation: Cancellation) -> None:
     # The page first: the log is where a run gets stuck whose output nobody reads.
-    runner.write_summary(report.cancelled_summary(what), replace=False)
-    runner.warning(f"The run was cancelled. {what}", title="Cancelled")
+    runner.write_summary(report.ended_summary(what, cancellation.ended), replace=False)
+    _annotate_ended(what, runner, cancellation)
+
+
+def _annotate_ended(what: str, runner: Runner, cancellation: Cancellation) -> None:
+    message = f"The run {cancellation.ended}. {what}"
+    if cancellation.too_long:
+        runner.error(f"{message} Where it needs more time, raise `timeout_minutes`.", title="Took too long")
+    else:
+        runner.warning(message, title="Cancelled")
 
 
 def _annotate(failure: Failure, title: str, runner: Runner) -> None:

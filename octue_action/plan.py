@@ -12,7 +12,8 @@ from octue_action.graph import walk
 from octue_action.resource import FieldChange, Resource, diff
 
 if TYPE_CHECKING:
-    from octue_action.google import Failure, Google
+    from octue_action.failure import Failure
+    from octue_action.google import Google
 
 
 class Action(enum.StrEnum):
@@ -56,10 +57,12 @@ class Plan:
 
     :param changes: one for each resource.
     :param refusals: why nothing may be done at all; empty where the plan may be applied.
+    :param adopt: whether what is not ours may be taken over.
     """
 
     changes: tuple[Change, ...]
     refusals: tuple[Failure, ...] = ()
+    adopt: bool = False
 
     @property
     def has_changes(self) -> bool:
@@ -109,7 +112,7 @@ def make_plan(
         if change.actual is not None
         for refusal in change.resource.refusals(change.actual, adopt=adopt)
     )
-    return Plan(ordered, tuple(refusals))
+    return Plan(ordered, tuple(refusals), adopt)
 
 
 def compare(desired: Resource, actual: Resource | None) -> Change:

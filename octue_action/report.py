@@ -16,7 +16,7 @@ from octue_action.runner import visible
 
 if TYPE_CHECKING:
     from octue_action.deployment import Deployment
-    from octue_action.google import Failure
+    from octue_action.failure import Failure
     from octue_action.resource import FieldChange, Resource
 
 CONSOLE = "https://console.cloud.google.com/"
@@ -54,7 +54,7 @@ _ICONS = {
 }
 
 GOES_ON = "What Google Cloud has begun goes on there. Run the job again: it finishes the rest."
-"""What to know, and to do, after a run that was cancelled."""
+"""What to know, and to do, after a run that ended before its time."""
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -111,12 +111,15 @@ def refused_summary(plan: Plan, deployments: Sequence[Deployment]) -> str:
     )
 
 
-def deployment_summary(deployments: Sequence[Deployment], outcomes: Sequence[Outcome], seconds: float) -> str:
+def deployment_summary(
+    deployments: Sequence[Deployment], outcomes: Sequence[Outcome], seconds: float, *, ended: str = "was cancelled"
+) -> str:
     """The summary of a deployment, in Markdown: at a glance whether it worked, how to ask, and what was done.
 
     :param deployments: the services.
     :param outcomes: what became of all their resources.
     :param seconds: how long the run took in all.
+    :param ended: of one that ended before its time: how, as ``Cancellation.ended`` says.
     """
     failed = [outcome for outcome in outcomes if outcome.status is Status.FAILED]
     names = _services(deployments)
@@ -124,7 +127,7 @@ def deployment_summary(deployments: Sequence[Deployment], outcomes: Sequence[Out
     if failed:
         head = f"<h2>❌ {names}: the deployment failed</h2>"
     elif cut_short:
-        head = f"<h2>⏹️ {names}: the deployment was cancelled</h2>"
+        head = f"<h2>⏹️ {names}: the deployment {ended}</h2>"
     elif any(outcome.status is Status.APPLIED for outcome in outcomes):
         head = f"<h2>✅ {names} deployed</h2>"
     else:
@@ -146,9 +149,13 @@ def failure_summary(title: str, failures: Iterable[Failure]) -> str:
     return _page(f"<h2>❌ {_text(title)}</h2>", *_all_explained(failures))
 
 
-def cancelled_summary(what: str) -> str:
-    """The summary of a run that was cancelled before it carried its plan out, in Markdown."""
-    return _page("<h2>⏹️ The run was cancelled</h2>", what)
+def ended_summary(what: str, ended: str) -> str:
+    """The summary of a run that ended before its time, and before it carried its plan out, in Markdown.
+
+    :param what: was done until then.
+    :param ended: how, as ``Cancellation.ended`` says.
+    """
+    return _page(f"<h2>⏹️ The run {ended}</h2>", what)
 
 
 def _services(deployments: Sequence[Deployment]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from octue_action.google import Failure
+from octue_action.failure import Failure
 
 if TYPE_CHECKING:
     from octue_action.google import Google
@@ -119,6 +119,10 @@ class Resource(ABC):
     @abstractmethod
     def delete(self, google: Google) -> None:
         """Remove it; one that is gone already is no error."""
+
+    def retried(self) -> Self:
+        """The same, to be made once more after an attempt that may have begun it."""
+        return self
 
     def refusals(self, actual: Self, *, adopt: bool) -> tuple[Failure, ...]:
         """Why the resource, as it is, must not be touched: by default because it is not ours and ``adopt`` is off."""

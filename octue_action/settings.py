@@ -86,6 +86,7 @@ class Settings:
     confirm: str | None
     delete_topic: bool
     region_policy: RegionPolicy
+    timeout_minutes: int
     github_token: str | None = field(repr=False)
     question: object | None
     notices: tuple[Problem, ...] = ()
@@ -128,6 +129,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         confirm=findings.take(str, given.get("confirm"), None),
         delete_topic=findings.take(values.boolean, given.get("delete_topic"), False),
         region_policy=findings.take(values.one_of(values.REGION_POLICIES), given.get("region_policy"), "any"),
+        timeout_minutes=findings.take(values.whole_number(1, 350, "minutes"), given.get("timeout_minutes"), 60),
         github_token=findings.take(str, given.get("github_token"), None),
         question=findings.take(values.json_value, given.get("question"), None),
         notices=tuple(notice for it in readers for notice in it.notices()),

@@ -32,7 +32,7 @@ MISTAKES = {
     "an input that the workflow does not have": ("${{ inputs.region }}", "${{ inputs.regoin }}"),
     "a step that there is not": ("steps.deploy.outputs.plan", "steps.deployment.outputs.plan"),
     "a job that there is not": ("jobs.deploy.outputs.plan", "jobs.deployment.outputs.plan"),
-    "a key that there is not": ("timeout-minutes: 60", "timeout: 60"),
+    "a key that there is not": ("timeout-minutes: 360", "timeout: 360"),
     "a permission that there is not": ("id-token: write", "id-tokens: write"),
     "an action that is not pinned": ("checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1", "checkout@v7"),
     "an action whose inputs nobody has looked at": ("checkout@3d3c42e5", "checkout@3d3c42e6"),

@@ -50,6 +50,7 @@ class ArtifactRegistry:
     def __init__(self, world: World) -> None:
         self._world = world
         self._repositories: dict[str, registry.Repository] = {}
+        self._being_made: set[str] = set()
         self._packages: dict[str, dict[str, _Package]] = {}
         self._lock = threading.RLock()
 
@@ -97,11 +98,14 @@ class ArtifactRegistry:
         with self._lock:
             if name in self._repositories:
                 raise already_exists("the repository already exists")
+            is_first = name not in self._being_made
+            self._being_made.add(name)
 
         def work() -> Message:
             with self._lock:
-                if name in self._repositories:
+                if not is_first:
                     raise already_exists("the repository already exists")
+                self._being_made.discard(name)
                 self._repositories[name] = self._completed(repository, name)
                 self._packages[name] = {}
                 answer = registry.Repository(self._repositories[name])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
-from octue_action.google import Failure, GoogleError
+from octue_action.failure import Failure
 from octue_action.resource import Mark, Resource, is_ours
 
 if TYPE_CHECKING:
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from octue_action.google import Google
 
 DOCKER = "DOCKER"
-
-VISIBLE_SECONDS = 60.0
-"""How long a repository that another run has begun may take to show; its making takes some seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,21 +64,8 @@ class ArtifactRepository(Resource):
             repository_id=self.repository_id,
             repository=repository,
         )
-        try:
-            return self._canonical(google.finish(google.write(google.artifact_registry.create_repository, request)))
-        except GoogleError as error:
-            # A run that was cancelled a moment ago may have begun it: until it is made, it reads as absent.
-            made = self._being_made(google) if error.status == "ALREADY_EXISTS" else None
-            if made is None or not made.ours:
-                raise
-            return made
-
-    def _being_made(self, google: Google) -> Self | None:
-        for _ in google.poll(VISIBLE_SECONDS, begun=False):
-            repository = self.read(google)
-            if repository is not None:
-                return repository
-        return None
+        operation = google.write(google.artifact_registry.create_repository, request)
+        return self._canonical(google.finish(google.artifact_registry, operation, artifactregistry_v1.Repository))
 
     def update(self, google: Google, actual: Self) -> Self:
         from google.cloud import artifactregistry_v1
@@ -95,13 +79,14 @@ class ArtifactRepository(Resource):
 
     def delete(self, google: Google) -> None:
         from google.cloud import artifactregistry_v1
+        from google.protobuf import empty_pb2
 
         operation = google.remove(
             google.artifact_registry.delete_repository,
             artifactregistry_v1.DeleteRepositoryRequest(name=self._resource_name),
         )
         if operation is not None:
-            google.finish(operation)
+            google.finish(google.artifact_registry, operation, empty_pb2.Empty)
 
     def refusals(self, actual: Self, *, adopt: bool) -> tuple[Failure, ...]:
         if actual.format != DOCKER:

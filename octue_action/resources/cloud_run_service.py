@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from octue_action.google import SERVICE_ACCOUNT_NOT_YET_USABLE, GoogleError, Quirk
+from octue_action.failure import GoogleError
+from octue_action.quirks import CLOUD_RUN_AGENT_NOT_READY, SERVICE_ACCOUNT_NOT_YET_USABLE, Quirk
 from octue_action.resource import Mark, Resource, is_ours
 
 if TYPE_CHECKING:
@@ -134,22 +135,27 @@ class CloudRunService(Resource):
             run_v2.UpdateServiceRequest(service=service),
             wait_out=self._quirks,
         )
-        return self._finished(google, operation)
+        return self._finished(google, operation, actual.revision)
 
     def delete(self, google: Google) -> None:
         from google.cloud import run_v2
 
         operation = google.remove(google.run.delete_service, run_v2.DeleteServiceRequest(name=self.resource_name))
         if operation is not None:
-            google.finish_run(operation, run_v2.Service)
+            google.finish(google.run, operation, run_v2.Service)
 
-    def _finished(self, google: Google, operation: Any) -> Self:
-        """The service when the operation is done; one that fails leaves the revision before it serving."""
+    def _finished(self, google: Google, operation: Any, before: str = "") -> Self:
+        """The service when the operation is done.
+
+        :param before: the revision that was ready before: where the new one does not become it, it goes on serving.
+        """
         from google.cloud import run_v2
 
         try:
-            return self.canonical(google.finish_run(operation, run_v2.Service))
+            return self.canonical(google.finish(google.run, operation, run_v2.Service))
         except GoogleError as error:
+            if before:
+                error.message += f" The revision {before} goes on serving."
             error.remedy = (
                 "Read the last lines of the service's log, and see that the Dockerfile ends with the start of Octue's "
                 f"app, on $PORT:\n{self._page('logs')}"
@@ -159,7 +165,8 @@ class CloudRunService(Resource):
     @property
     def _quirks(self) -> list[Quirk]:
         """What passes by itself: for an account of this deployment, which may be new; one that was given is not."""
-        return [SERVICE_ACCOUNT_NOT_YET_USABLE] if self.account_may_be_new else []
+        new = [SERVICE_ACCOUNT_NOT_YET_USABLE] if self.account_may_be_new else []
+        return [CLOUD_RUN_AGENT_NOT_READY, *new]
 
     def canonical(self, service: run_v2.Service) -> Self:
         """The service as Cloud Run gives it, in the form of this one."""

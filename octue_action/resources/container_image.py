@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
-from octue_action.google import Failure
+from octue_action.failure import Failure
 from octue_action.resource import Mark, Resource
 from octue_action.resources.build_trigger import UPDATES_SERVICE
 
@@ -20,8 +20,8 @@ BUILD_SECONDS = 60 * 60.0
 RECENT_BUILDS = 50
 """How many of the newest builds are looked through for one of this commit."""
 
-PUSH_SECONDS = 10.0
-"""How long the build of a push may take to appear after the push that also started this workflow."""
+APPEARANCE_SECONDS = 10.0
+"""How long a build may take to appear: that of the push that started this workflow, or one whose answer was lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,7 @@ class ContainerImage(Resource):
     :param build_tag: tag of the builds that this trigger makes.
     :param trigger_stands: whether the trigger was there before this run, and so may have built already.
     :param pushed: whether the push that started this workflow also starts the trigger.
+    :param may_be_begun: whether this run may have started the trigger already, without an answer.
     :param digest: of an actual image: ``sha256:...``.
     :param build_log_url: of an image that was built in this run: where its log is.
     """
@@ -52,6 +53,7 @@ class ContainerImage(Resource):
     build_tag: Annotated[str, Mark.IDENTITY]
     trigger_stands: Annotated[bool, Mark.IDENTITY] = True
     pushed: Annotated[bool, Mark.IDENTITY] = False
+    may_be_begun: Annotated[bool, Mark.IDENTITY] = False
     digest: Annotated[str, Mark.OUTPUT] = ""
     build_log_url: Annotated[str, Mark.OUTPUT] = ""
 
@@ -91,12 +93,16 @@ class ContainerImage(Resource):
     def update(self, google: Google, actual: Self) -> Self:
         return actual
 
+    def retried(self) -> Self:
+        return replace(self, trigger_stands=True, may_be_begun=True)
+
     def delete(self, google: Google) -> None:
         """Nothing: images go with their repository."""
 
     def _build_of_commit(self, google: Google) -> cloudbuild_v1.Build | None:
-        """The build of this commit that runs or has succeeded, if any, waiting a little for that of the push."""
-        for _ in google.poll(PUSH_SECONDS if self.pushed else 0.0, begun=False, first=1.0, growth=1.5):
+        """The build of this commit that runs or has succeeded, if any, waiting a little for one that has just begun."""
+        seconds = APPEARANCE_SECONDS if self.pushed or self.may_be_begun else 0.0
+        for _ in google.poll(seconds, begun=self.may_be_begun, first=1.0, growth=1.5):
             build = next(iter(self._builds(google)), None)
             if build is not None:
                 return build

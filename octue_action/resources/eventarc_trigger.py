@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from octue_action.google import EVENTARC_AGENT_NOT_READY
+from octue_action.quirks import EVENTARC_AGENT_NOT_READY, SERVICE_ACCOUNT_NOT_YET_IN_EVENTARC, Quirk
 from octue_action.resource import Mark, Resource, is_ours
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class EventarcTrigger(Resource):
     :param topic: ``projects/P/topics/T``.
     :param service: the Cloud Run service's name, in the trigger's own location.
     :param service_account: e-mail of the account that calls the service.
+    :param account_may_be_new: whether this deployment makes that account.
     """
 
     kind: ClassVar[str] = "eventarc_trigger"
@@ -39,6 +40,7 @@ class EventarcTrigger(Resource):
     path: str = "/"
     service_account: str
     labels: Annotated[Mapping[str, str], Mark.ADDITIVE]
+    account_may_be_new: Annotated[bool, Mark.IDENTITY] = False
 
     @property
     def name(self) -> str:
@@ -70,7 +72,7 @@ class EventarcTrigger(Resource):
             trigger_id=self.trigger_id,
             trigger=self._message(self.labels),
         )
-        operation = google.write(google.eventarc.create_trigger, request, wait_out=[EVENTARC_AGENT_NOT_READY])
+        operation = google.write(google.eventarc.create_trigger, request, wait_out=self._quirks)
         return self._finished(google, operation)
 
     def update(self, google: Google, actual: Self) -> Self:
@@ -81,7 +83,7 @@ class EventarcTrigger(Resource):
             trigger=self._message({**actual.labels, **self.labels}),
             update_mask=field_mask_pb2.FieldMask(paths=["destination", "service_account", "labels"]),
         )
-        return self._finished(google, google.write(google.eventarc.update_trigger, request))
+        return self._finished(google, google.write(google.eventarc.update_trigger, request, wait_out=self._quirks))
 
     def delete(self, google: Google) -> None:
         from google.cloud import eventarc_v1
@@ -90,7 +92,7 @@ class EventarcTrigger(Resource):
             google.eventarc.delete_trigger, eventarc_v1.DeleteTriggerRequest(name=self.resource_name)
         )
         if operation is not None:
-            google.finish(operation)
+            google.finish(google.eventarc, operation, eventarc_v1.Trigger)
 
     def canonical(self, trigger: eventarc_v1.Trigger) -> Self:
         """The trigger as Eventarc gives it, in the form of this one."""
@@ -111,9 +113,15 @@ class EventarcTrigger(Resource):
         """The trigger when the operation is done, read anew: the operation answers without labels, recordings show."""
         from google.cloud import eventarc_v1
 
-        google.finish(operation)
+        google.finish(google.eventarc, operation, eventarc_v1.Trigger)
         request = eventarc_v1.GetTriggerRequest(name=self.resource_name)
         return self.canonical(google.read(google.eventarc.get_trigger, request))
+
+    @property
+    def _quirks(self) -> list[Quirk]:
+        """What passes by itself: for an account of this deployment, which may be new; one that was given is not."""
+        new = [SERVICE_ACCOUNT_NOT_YET_IN_EVENTARC] if self.account_may_be_new else []
+        return [EVENTARC_AGENT_NOT_READY, *new]
 
     def _message(self, labels: Mapping[str, str]) -> eventarc_v1.Trigger:
         from google.cloud import eventarc_v1

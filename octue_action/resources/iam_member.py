@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from octue_action.google import SERVICE_ACCOUNT_NOT_YET_IN_POLICIES, Failure
+from octue_action.failure import Failure
+from octue_action.quirks import SERVICE_ACCOUNT_NOT_YET_IN_POLICIES
 from octue_action.resource import Mark, Resource
 
 if TYPE_CHECKING:

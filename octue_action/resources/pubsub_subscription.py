@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
-from octue_action.google import Failure
+from octue_action.failure import Failure
 from octue_action.resource import Mark, Resource
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
+from octue_action.quirks import PROJECT_NOT_YET_READY
 from octue_action.resource import Mark, Resource, is_ours
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class PubsubTopic(Resource):
         from google.pubsub_v1.types import pubsub
 
         topic = pubsub.Topic(name=self.resource_name, labels=dict(self.labels))
-        return self._canonical(google.write(google.publisher.create_topic, topic))
+        return self._canonical(google.write(google.publisher.create_topic, topic, wait_out=[PROJECT_NOT_YET_READY]))
 
     def update(self, google: Google, actual: Self) -> Self:
         from google.protobuf import field_mask_pb2

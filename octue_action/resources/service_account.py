@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
-from octue_action.google import Failure, GoogleError
+from octue_action.failure import Failure, GoogleError
+from octue_action.quirks import SERVICE_ACCOUNT_READ_AS_FORBIDDEN
 from octue_action.resource import Mark, Resource, is_ours
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from octue_action.google import Google
 
-VISIBLE_SECONDS = 5 * 60.0
+VISIBLE_SECONDS = 7 * 60.0
 CONSECUTIVE_READS = 3
 """A new account can be read, not read and read again; Terraform's provider, too, waits for three answers in a row."""
 
@@ -66,11 +67,7 @@ class ServiceAccount(Resource):
             account_id=self.account_id,
             service_account=iam_admin_v1.ServiceAccount(display_name=self.display_name, description=self.description),
         )
-        try:
-            google.write(google.iam.create_service_account, request)
-        except GoogleError as error:
-            if error.status != "ALREADY_EXISTS":  # an account that is there can read as absent for a while
-                raise
+        google.write(google.iam.create_service_account, request)
         return self._wait_until_visible(google)
 
     def update(self, google: Google, actual: Self) -> Self:
@@ -105,7 +102,7 @@ class ServiceAccount(Resource):
         try:
             return self.read(google)
         except GoogleError as error:
-            if error.status != "PERMISSION_DENIED":
+            if not SERVICE_ACCOUNT_READ_AS_FORBIDDEN.holds(error):
                 raise
             return None
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Self, cast
 
 from octue_action.cancellation import Cancellation
-from octue_action.google import Failure, Google
+from octue_action.failure import Failure
+from octue_action.google import Google
 from octue_action.resource import Mark, Resource
 
 
@@ -22,6 +23,9 @@ class Cloud:
     lock: threading.Lock = field(default_factory=threading.Lock)
     cancellation: Cancellation = field(default_factory=Cancellation)
     writes: int = 0
+    progress: Callable[[str], None] = lambda _: None
+    repeat = Google.repeat
+    _waits = Google._waits
 
     def call(self, verb: str, label: str) -> None:
         with self.lock:
@@ -80,6 +84,7 @@ class Thing(Resource):
         cloud.call(verb, self.thing_id)
         written = replace(self, told="by the cloud", tags={**tags, **self.tags})
         cloud.things[self.thing_id] = written
+        cloud.writes += 1
         return written
 
 

@@ -1,20 +1,24 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Self
 
 import pytest
 
+from octue_action import quirks
 from octue_action.apply import Outcome, Status, apply
-from octue_action.cancellation import Cancelled
-from octue_action.google import Failure, Google, GoogleError
+from octue_action.cancellation import Cancellation, Cancelled
+from octue_action.failure import Failure, GoogleError
+from octue_action.google import Google
 from octue_action.plan import Action, make_plan
+from tests.clocks import SimulatedClock
 from tests.octue_action.fakes import Cloud, Thing
 
 
 @pytest.fixture
 def cloud() -> Cloud:
-    return Cloud()
+    return Cloud(cancellation=Cancellation(SimulatedClock()))
 
 
 def run(cloud: Cloud, *things: Thing) -> dict[str, Outcome]:
@@ -167,12 +171,142 @@ def test_a_conflict_is_not_begun_again_after_a_cancellation(cloud: Cloud) -> Non
     assert cloud.calls == ["read a", "update a"]
 
 
-def test_a_conflict_that_does_not_end_is_a_failure(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cloud.cancellation, "pause", lambda _: None)
+def test_a_conflict_that_does_not_end_is_a_failure(cloud: Cloud) -> None:
     cloud.things["a"] = Thing(thing_id="a", size=5)
-    cloud.errors["update a"] = [GoogleError("update_thing", "ABORTED", "again")] * 50
+    cloud.errors["update a"] = [GoogleError("update_thing", "ABORTED", "again")] * 500
 
     assert run(cloud, Thing(thing_id="a"))["a"].status is Status.FAILED
+    assert cloud.cancellation.now() <= quirks.CHANGED_MEANWHILE.seconds
+
+
+# Writes of which nobody knows whether they were done
+
+
+LOST = GoogleError("write_thing", "UNAVAILABLE", "the answer is lost")
+
+
+class Lost(Thing):
+    """A thing whose first creation or change is done, and its answer lost."""
+
+    def _write(self, google: Google, verb: str, tags: Mapping[str, str]) -> Self:
+        written = super()._write(google, verb, tags)
+        if google.cancellation.now() == 0:
+            raise LOST
+        return written
+
+
+def test_a_creation_whose_answer_is_lost_is_read_back_and_not_made_again(cloud: Cloud) -> None:
+    outcome = run(cloud, Lost(thing_id="a"))["a"]
+
+    assert cloud.calls == ["create a", "read a"]
+    assert outcome.status is Status.APPLIED
+    assert outcome.change.action is Action.CREATE
+    assert outcome.resource == cloud.things["a"]
+
+
+def test_an_update_whose_answer_is_lost_is_read_back_and_not_made_again(cloud: Cloud) -> None:
+    cloud.things["a"] = Thing(thing_id="a", size=5)
+
+    outcome = run(cloud, Lost(thing_id="a"))["a"]
+
+    assert cloud.calls == ["read a", "update a", "read a"]
+    assert outcome.status is Status.APPLIED
+    assert outcome.change.action is Action.UPDATE
+
+
+def test_a_write_that_was_not_done_is_made_again(cloud: Cloud) -> None:
+    cloud.errors["create a"] = [LOST]
+
+    outcome = run(cloud, Thing(thing_id="a"))["a"]
+
+    assert cloud.calls == ["create a", "read a", "create a"]
+    assert outcome.status is Status.APPLIED
+
+
+def test_a_replacement_that_got_no_further_than_the_deletion_is_finished(cloud: Cloud) -> None:
+    cloud.things["a"] = Thing(thing_id="a", colour="blue")
+    cloud.errors["create a"] = [LOST]
+
+    outcome = run(cloud, Thing(thing_id="a"))["a"]
+
+    assert cloud.calls == ["delete a", "create a", "read a", "create a"]
+    assert outcome.status is Status.APPLIED
+
+
+def test_a_second_attempt_knows_that_it_is_one(cloud: Cloud) -> None:
+    class Wary(Thing):
+        def retried(self) -> Self:
+            return replace(self, tags={"looked": "twice"})
+
+    cloud.errors["create a"] = [LOST]
+
+    run(cloud, Wary(thing_id="a"))
+
+    assert cloud.things["a"].tags == {"looked": "twice"}
+
+
+def test_an_outage_that_does_not_end_is_the_error_that_it_was(cloud: Cloud) -> None:
+    cloud.errors["create a"] = [LOST] * 500
+
+    outcome = run(cloud, Thing(thing_id="a"))["a"]
+
+    assert outcome.failure is LOST
+    assert cloud.cancellation.now() <= quirks.OUTCOME_UNKNOWN.seconds
+
+
+# What somebody else does at the same time
+
+
+def test_what_somebody_has_made_meanwhile_is_taken_as_it_is_where_it_is_ours(cloud: Cloud) -> None:
+    class Slow(Thing):
+        def create(self, google: Google) -> Self:  # noqa: ARG002 - as Thing's
+            cloud.call("create", self.thing_id)
+            cloud.things["a"] = Thing(thing_id="a", told="another run's")
+            raise GoogleError("create_thing", "ALREADY_EXISTS", "it exists")
+
+    outcome = run(cloud, Slow(thing_id="a"))["a"]
+
+    assert cloud.calls == ["create a", "read a"]
+    assert outcome.status is Status.UNCHANGED
+    assert outcome.change.action is Action.NO_OP
+    assert outcome.resource == Thing(thing_id="a", told="another run's")
+
+
+@pytest.mark.parametrize("adopt", [False, True])
+def test_what_a_stranger_has_made_meanwhile_is_touched_only_where_it_may_be_adopted(cloud: Cloud, adopt: bool) -> None:
+    class Late(Thing):
+        def create(self, google: Google) -> Self:  # noqa: ARG002 - as Thing's
+            cloud.things["a"] = Thing(thing_id="a", size=9, ours=False)
+            raise GoogleError("create_thing", "ALREADY_EXISTS", "it exists")
+
+    plan = make_plan([Late(thing_id="a")], cloud.door, adopt=adopt)
+    (outcome,) = apply(plan, cloud.door, lambda _: None)
+
+    assert outcome.status is (Status.APPLIED if adopt else Status.FAILED)
+    assert cloud.things["a"].size == (1 if adopt else 9)
+    assert adopt or "this workflow did not make it" in str(outcome.failure)
+
+
+def test_what_exists_and_does_not_show_yet_is_waited_for(cloud: Cloud) -> None:
+    exists = GoogleError("create_thing", "ALREADY_EXISTS", "it exists")
+    cloud.errors["create a"] = [exists] * 5
+
+    assert run(cloud, Thing(thing_id="a"))["a"].status is Status.APPLIED
+    assert cloud.calls == ["create a", *["read a", "create a"] * 5]
+
+
+def test_what_somebody_has_deleted_meanwhile_is_made_anew(cloud: Cloud) -> None:
+    class Vanishing(Thing):
+        def update(self, google: Google, actual: Self) -> Self:  # noqa: ARG002 - as Thing's
+            cloud.things.clear()
+            raise GoogleError("update_thing", "NOT_FOUND", "it is gone")
+
+    cloud.things["a"] = Thing(thing_id="a", size=5)
+
+    outcome = run(cloud, Vanishing(thing_id="a"))["a"]
+
+    assert outcome.status is Status.APPLIED
+    assert cloud.things["a"].size == 1
 
 
 def test_a_fault_of_our_own_fails_only_its_resource_and_says_whose_it_is(cloud: Cloud) -> None:
@@ -186,6 +320,20 @@ def test_a_fault_of_our_own_fails_only_its_resource_and_says_whose_it_is(cloud: 
     assert "a fault of the action itself, not of your service: LookupError: oh" in str(outcomes["a"].failure)
 
 
+def test_an_answer_that_is_older_than_the_write_is_no_failure(cloud: Cloud) -> None:
+    class Stale(Thing):
+        def update(self, google: Google, actual: Self) -> Self:
+            super().update(google, actual)
+            return replace(self, size=actual.size)
+
+    cloud.things["a"] = Thing(thing_id="a", size=5)
+
+    outcome = run(cloud, Stale(thing_id="a"))["a"]
+
+    assert outcome.status is Status.APPLIED
+    assert cloud.calls == ["read a", "update a", "read a"]
+
+
 def test_another_refusal_is_not_tried_again(cloud: Cloud) -> None:
     cloud.errors["create a"] = [GoogleError("create_thing", "PERMISSION_DENIED", "no")] * 2
 
@@ -196,7 +344,14 @@ def test_another_refusal_is_not_tried_again(cloud: Cloud) -> None:
 def test_an_answer_that_is_not_what_was_wanted_is_a_failure(cloud: Cloud) -> None:
     class Stubborn(Thing):
         def create(self, google: Google) -> Self:
-            return replace(super().create(google), size=99)
+            return self._stubborn(super().create(google))
+
+        def update(self, google: Google, actual: Self) -> Self:
+            return self._stubborn(super().update(google, actual))
+
+        def _stubborn(self, written: Self) -> Self:
+            cloud.things["a"] = replace(written, size=99)
+            return replace(written, size=99)
 
     outcome = run(cloud, Stubborn(thing_id="a"))["a"]
 

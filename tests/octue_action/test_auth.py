@@ -7,9 +7,7 @@ import http.server
 import json
 import re
 import threading
-import time
 import traceback
-import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +26,7 @@ from emulator.tokens import Identity
 from emulator.world import World
 from octue_action import auth
 from octue_action.auth import AuthenticationError, sign_in
+from octue_action.cancellation import Cancellation
 from octue_action.google import Google
 from octue_action.settings import Settings, load
 from tests.runs import credentials_file
@@ -53,9 +52,7 @@ def run_settings(run_environment: Begin) -> Settings:
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pauses between tries."""
-    clock = types.SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: None)
-    for module in ("google.api_core.retry.retry_unary", "octue_action.google"):
-        monkeypatch.setattr(f"{module}.time", clock)
+    monkeypatch.setattr(Cancellation, "pause", lambda *_: None)
 
 
 def project_read_with(credentials: Any, settings: Settings) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from typing import Any
 
 import pytest
 
-from octue_action.cancellation import Cancellation, Cancelled
+from octue_action.cancellation import TOO_LONG, Cancellation, Cancelled
+from tests.clocks import SimulatedClock
 
 
 def test_until_the_run_is_to_end_nothing_is_held_up() -> None:
@@ -49,3 +51,86 @@ def test_a_thread_that_pauses_is_woken() -> None:
 
 def test_no_code_that_deals_with_errors_deals_with_the_end_of_the_run() -> None:
     assert not issubclass(Cancelled, Exception)
+
+
+# A run that takes too long
+
+
+def test_a_run_ends_by_itself_when_its_time_is_over() -> None:
+    cancellation = Cancellation(SimulatedClock())
+    cancellation.limit(90.0)
+    cancellation.pause(60.0)
+    assert cancellation.left() == 30.0
+    assert not cancellation.too_long
+
+    with pytest.raises(Cancelled):
+        cancellation.pause(60.0)
+
+    assert cancellation.now() == 90.0
+    assert cancellation.too_long
+    assert cancellation.exit_code == TOO_LONG
+    assert cancellation.ended == "took longer than the 1.5 minutes it may take"
+    with pytest.raises(Cancelled):
+        cancellation.check()
+
+
+def test_a_run_that_is_cancelled_first_has_not_taken_too_long() -> None:
+    clock = SimulatedClock()
+    cancellation = Cancellation(clock)
+    cancellation.limit(1.0)
+    cancellation.ask()
+    clock.time += 60.0
+
+    with pytest.raises(Cancelled):
+        cancellation.check()
+
+    assert not cancellation.too_long
+    assert cancellation.exit_code == 130
+    assert cancellation.ended == "was cancelled"
+
+
+def test_without_a_limit_a_run_may_take_for_ever() -> None:
+    clock = SimulatedClock()
+    clock.time = 1e9
+
+    Cancellation(clock).check()
+
+
+# Polling
+
+
+def polled(seconds: float, **pauses: Any) -> tuple[SimulatedClock, list[float]]:
+    clock = SimulatedClock()
+    return clock, [clock.time for _ in Cancellation(clock).poll(seconds, **pauses)]
+
+
+def test_polling_begins_at_once_and_slows_down() -> None:
+    clock, times = polled(60.0, first=1.0, growth=2.0, most=10.0)
+    assert clock.waits == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0, 10.0]
+    assert times == [0.0, 1.0, 3.0, 7.0, 15.0, 25.0, 35.0, 45.0, 55.0]
+
+
+def test_polling_for_no_time_is_one_look() -> None:
+    clock, times = polled(0.0)
+    assert times == [0.0]
+    assert clock.waits == []
+
+
+def test_polling_what_has_just_begun_waits_first() -> None:
+    _, times = polled(3.0, first=1.0, growth=1.0, at_once=False)
+    assert times == [1.0, 2.0, 3.0]
+
+
+def test_polling_never_lasts_longer_than_it_may() -> None:
+    clock, _ = polled(100.0, first=0.3, growth=1.6, most=10.0)
+    assert clock.time <= 100.0
+    assert max(clock.waits) == 10.0
+
+
+def test_polling_ends_with_the_run() -> None:
+    cancellation = Cancellation(SimulatedClock())
+    cancellation.limit(5.0)
+    with pytest.raises(Cancelled):
+        for _ in cancellation.poll(60.0, first=1.0):
+            pass
+    assert cancellation.now() == 5.0

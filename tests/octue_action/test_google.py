@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import google.oauth2.credentials
@@ -20,31 +19,21 @@ from google.rpc import error_details_pb2
 
 from emulator.errors import ApiError
 from emulator.server import Emulator
+from emulator.tokens import Identity
 from emulator.world import World
 from octue_action import google as door
+from octue_action import quirks
 from octue_action.cancellation import Cancellation, Cancelled
-from octue_action.google import Google, GoogleError, poll
+from octue_action.clock import Clock
+from octue_action.failure import GoogleError
+from octue_action.google import Google
+from tests.clocks import SimulatedClock
 
 CLIENTS = (*("artifact_registry", "cloud_build", "eventarc", "iam", "projects", "publisher", "run", "subscriber"),)
 PROJECT = "projects/my-project"
 PARENT = f"{PROJECT}/locations/europe-west1"
 
 Fail = Callable[..., list[int]]
-
-
-class Pauses:
-    """A clock that goes by pauses only, and remembers them."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.taken: list[float] = []
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.taken.append(seconds)
-        self.now += seconds
 
 
 @pytest.fixture
@@ -78,6 +67,11 @@ def fail(world: World, monkeypatch: pytest.MonkeyPatch) -> Fail:
     return arrange
 
 
+def by(clock: Clock, google: Google) -> Google:
+    """The same door, for a run that goes by a clock of its own."""
+    return Google(google._credentials, google._emulator, cancellation=Cancellation(clock))
+
+
 def read_policy(google: Google) -> Any:
     return google.read(google.projects.get_iam_policy, iam_policy_pb2.GetIamPolicyRequest(resource=PROJECT))
 
@@ -89,15 +83,25 @@ def write_policy(google: Google, **arguments: Any) -> Any:
     return google.write(google.projects.set_iam_policy, request, **arguments)
 
 
-PASSING = [
+UNKNOWN = [
     refused(grpc.StatusCode.UNAVAILABLE),
     refused(grpc.StatusCode.INTERNAL),
+    refused(grpc.StatusCode.UNKNOWN),
     refused(grpc.StatusCode.DEADLINE_EXCEEDED),
-    refused(grpc.StatusCode.RESOURCE_EXHAUSTED, reason="RATE_LIMIT_EXCEEDED"),
 ]
+"""After which nobody knows whether the call was carried out."""
+
+NOT_DONE = [
+    refused(grpc.StatusCode.RESOURCE_EXHAUSTED, reason="RATE_LIMIT_EXCEEDED"),
+    refused(
+        grpc.StatusCode.PERMISSION_DENIED,
+        "Quota exceeded for quota metric 'Writes' and limit 'Writes per minute' of service 's'.",
+    ),
+]
+"""After which nothing was done, and the next one may be."""
+
 LASTING = [
     refused(grpc.StatusCode.PERMISSION_DENIED),
-    refused(grpc.StatusCode.UNAUTHENTICATED),
     refused(grpc.StatusCode.INVALID_ARGUMENT),
     refused(grpc.StatusCode.FAILED_PRECONDITION),
     refused(grpc.StatusCode.ABORTED),
@@ -113,7 +117,7 @@ def code(error: ApiError) -> str:
 
 
 @pytest.mark.usefixtures("no_pauses")
-@pytest.mark.parametrize("error", PASSING, ids=code)
+@pytest.mark.parametrize("error", [*UNKNOWN, *NOT_DONE], ids=code)
 def test_a_reading_is_repeated_where_the_trouble_passes(error: ApiError, google: Google, fail: Fail) -> None:
     calls = fail("get", error, times=3)
     assert read_policy(google).bindings
@@ -131,9 +135,10 @@ def test_a_reading_is_not_repeated_where_it_would_be_refused_again(error: ApiErr
 
 
 @pytest.mark.usefixtures("no_pauses")
-@pytest.mark.parametrize("error", [*PASSING, *LASTING], ids=code)
-def test_a_writing_is_never_repeated(error: ApiError, google: Google, fail: Fail) -> None:
-    """It may have been done, with only the answer lost."""
+@pytest.mark.parametrize("error", [*UNKNOWN, *LASTING], ids=code)
+def test_a_writing_is_not_repeated_where_it_may_have_been_done_or_would_be_refused_again(
+    error: ApiError, google: Google, fail: Fail
+) -> None:
     calls = fail("set", error, times=1)
     with pytest.raises(GoogleError) as caught:
         write_policy(google)
@@ -143,49 +148,65 @@ def test_a_writing_is_never_repeated(error: ApiError, google: Google, fail: Fail
 
 
 @pytest.mark.usefixtures("no_pauses")
-def test_a_writing_is_repeated_where_it_was_said_what_passes(google: Google, fail: Fail) -> None:
-    calls = fail("set", refused(grpc.StatusCode.INVALID_ARGUMENT, "Service account x does not exist."), times=2)
-    write_policy(google, wait_out=[door.SERVICE_ACCOUNT_NOT_YET_IN_POLICIES])
-    assert len(calls) == 3
+@pytest.mark.parametrize("error", NOT_DONE, ids=code)
+def test_a_writing_is_repeated_where_nothing_was_done(error: ApiError, google: Google, fail: Fail) -> None:
+    calls = fail("set", error, times=3)
+    write_policy(google)
+    assert len(calls) == 4
+
+
+@pytest.mark.parametrize(("error", "counts"), [*((error, 1) for error in UNKNOWN), (LASTING[0], 0)])
+def test_what_may_have_been_written_counts_as_written(error: ApiError, counts: int, google: Google, fail: Fail) -> None:
+    fail("set", error, times=1)
+    before = google.writes
+    with pytest.raises(GoogleError):
+        write_policy(google)
+    assert google.writes - before == counts
+
+
+@pytest.fixture
+def refuse_tokens(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[str | None]]:
+    """Has tokens refused, a number of times; gives those that were shown."""
+
+    def arrange(times: int) -> list[str | None]:
+        shown: list[str | None] = []
+        identify = world.tokens.identify
+
+        def answer(token: str | None) -> Identity:
+            shown.append(token)
+            if len(shown) <= times:
+                raise refused(grpc.StatusCode.UNAUTHENTICATED)
+            return identify(token)
+
+        monkeypatch.setattr(world.tokens, "identify", answer)
+        return shown
+
+    return arrange
 
 
 @pytest.mark.usefixtures("no_pauses")
-@pytest.mark.parametrize(
-    ("quirk", "error", "holds"),
-    [
-        (
-            door.SERVICE_ACCOUNT_NOT_YET_IN_POLICIES,
-            exceptions.InvalidArgument("Service account a@b.iam.gserviceaccount.com does not exist."),
-            True,
-        ),
-        (door.SERVICE_ACCOUNT_NOT_YET_IN_POLICIES, exceptions.InvalidArgument("Invalid member: x."), False),
-        (
-            door.SERVICE_ACCOUNT_NOT_YET_IN_POLICIES,
-            exceptions.InvalidArgument("Role projects/p/roles/octue_service_user does not exist in the hierarchy."),
-            False,
-        ),
-        (door.SERVICE_ACCOUNT_NOT_YET_IN_POLICIES, exceptions.NotFound("The project does not exist."), False),
-        (
-            door.SERVICE_ACCOUNT_NOT_YET_USABLE,
-            exceptions.Forbidden("Permission 'iam.serviceaccounts.actAs' denied on service account a@b"),
-            True,
-        ),
-        (door.SERVICE_ACCOUNT_NOT_YET_USABLE, exceptions.Forbidden("Permission 'run.services.create' denied"), False),
-        (
-            door.EVENTARC_AGENT_NOT_READY,
-            exceptions.FailedPrecondition("Permission denied while using the Eventarc Service Agent. If you recently"),
-            True,
-        ),
-        (
-            door.EVENTARC_AGENT_NOT_READY,
-            exceptions.InvalidArgument("permission denied while using the Eventarc Service Agent"),
-            True,
-        ),
-        (door.EVENTARC_AGENT_NOT_READY, exceptions.InvalidArgument("Invalid trigger ID"), False),
-    ],
-)
-def test_each_quirk_is_that_refusal_and_no_other(quirk: door.Quirk, error: Exception, holds: bool) -> None:
-    assert quirk.holds(error) == holds
+@pytest.mark.parametrize("call", [read_policy, write_policy])
+def test_a_refused_token_is_replaced(
+    call: Callable[[Google], Any], google: Google, refuse_tokens: Callable[[int], list[str | None]]
+) -> None:
+    shown = refuse_tokens(1)
+    call(google)
+    assert shown[0] not in shown[1:]
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_a_new_token_that_is_refused_too_is_an_error(google: Google, fail: Fail) -> None:
+    calls = fail("set", refused(grpc.StatusCode.UNAUTHENTICATED), times=9)
+    with pytest.raises(GoogleError, match="UNAUTHENTICATED"):
+        write_policy(google)
+    assert len(calls) == 2
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_a_writing_is_repeated_where_it_was_said_what_passes(google: Google, fail: Fail) -> None:
+    calls = fail("set", refused(grpc.StatusCode.INVALID_ARGUMENT, "Service account x does not exist."), times=2)
+    write_policy(google, wait_out=[quirks.SERVICE_ACCOUNT_NOT_YET_IN_POLICIES])
+    assert len(calls) == 3
 
 
 @pytest.mark.usefixtures("no_pauses")
@@ -193,32 +214,37 @@ def test_what_is_waited_for_is_told_once(google: Google, fail: Fail, monkeypatch
     said: list[str] = []
     monkeypatch.setattr(google, "progress", said.append)
     fail("set", refused(grpc.StatusCode.INVALID_ARGUMENT, "Service account x does not exist."), times=3)
-    write_policy(google, wait_out=[door.SERVICE_ACCOUNT_NOT_YET_IN_POLICIES])
+    write_policy(google, wait_out=[quirks.SERVICE_ACCOUNT_NOT_YET_IN_POLICIES])
     assert said == ["Waiting until policies accept the new service account."]
 
 
-def test_trouble_that_does_not_pass_in_time_is_the_error_that_it_was(
-    google: Google, fail: Fail, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(door, "TRANSIENT", replace(door.TRANSIENT, seconds=0.0))
-    fail("get", refused(grpc.StatusCode.UNAVAILABLE, "The service is unavailable."), times=10)
+def test_trouble_that_does_not_pass_in_time_is_the_error_that_it_was(google: Google, fail: Fail) -> None:
+    clock = SimulatedClock()
+    fail("get", refused(grpc.StatusCode.UNAVAILABLE, "The service is unavailable."), times=1000)
     with pytest.raises(GoogleError, match=r"^UNAVAILABLE from get_iam_policy: .*The service is unavailable\.$"):
-        read_policy(google)
+        read_policy(by(clock, google))
+    assert quirks.OUTAGE.seconds - quirks.LONGEST_PAUSE <= clock.time <= quirks.OUTAGE.seconds
 
 
-def test_a_call_that_gets_no_answer_takes_of_the_time_in_which_it_would_be_repeated(
-    google: Google, pauses: Pauses
-) -> None:
-    calls: list[Any] = []
+def test_a_reading_that_gets_no_answer_is_asked_for_once_more(google: Google) -> None:
+    clock, calls = SimulatedClock(), []
 
     def silent(**arguments: Any) -> Any:
-        calls.append(arguments)
-        pauses.now += door.CALL_SECONDS
-        raise exceptions.GatewayTimeout("deadline exceeded")
+        calls.append(arguments["timeout"])
+        clock.time += arguments["timeout"]
+        raise exceptions.DeadlineExceeded("deadline exceeded")
 
     with pytest.raises(GoogleError):
-        google.read(silent, None)
-    assert len(calls) == 1
+        by(clock, google).read(silent, None)
+    assert calls == [door.CALL_SECONDS] * 2
+
+
+def test_no_call_may_take_longer_than_the_run_has_left(google: Google) -> None:
+    door = by(SimulatedClock(), google)
+    door.cancellation.limit(5.0)
+    given: list[float] = []
+    door.read(lambda **arguments: given.append(arguments["timeout"]), None)
+    assert given == [5.0]
 
 
 def test_what_is_not_there_is_none_when_it_is_looked_for(google: Google) -> None:
@@ -270,8 +296,13 @@ def operation(google: Google, repository: str) -> Any:
     return google.write(google.artifact_registry.create_repository, request)
 
 
+def finished(google: Google, repository: str, **arguments: Any) -> artifactregistry_v1.Repository:
+    made = operation(google, repository)
+    return google.finish(google.artifact_registry, made, artifactregistry_v1.Repository, **arguments)
+
+
 def test_an_operation_that_ends_well_gives_its_response(google: Google, name: str) -> None:
-    assert google.finish(operation(google, name)).name == f"{PARENT}/repositories/{name}"
+    assert finished(google, name).name == f"{PARENT}/repositories/{name}"
 
 
 def test_an_operation_that_ends_badly_is_an_error_with_its_message(
@@ -282,7 +313,7 @@ def test_an_operation_that_ends_badly_is_an_error_with_its_message(
 
     monkeypatch.setattr(world.artifact_registry, "_completed", fail)
     with pytest.raises(GoogleError, match="There are too many repositories") as caught:
-        google.finish(operation(google, name))
+        finished(google, name)
     assert caught.value.status == "RESOURCE_EXHAUSTED"
 
 
@@ -291,7 +322,7 @@ def test_an_operation_that_takes_too_long_is_an_error_that_says_how_long(
 ) -> None:
     monkeypatch.setattr(world.operations, "_seconds", {"artifact_registry create": 5.0})
     with pytest.raises(GoogleError, match=r"DEADLINE_EXCEEDED from operation: .* took over \d+ s"):
-        google.finish(operation(google, name), seconds=0.5)
+        finished(google, name, seconds=0.5)
 
 
 def test_trouble_while_an_operation_is_asked_for_is_waited_out(
@@ -306,7 +337,7 @@ def test_trouble_while_an_operation_is_asked_for_is_waited_out(
         return get(name)
 
     monkeypatch.setattr(world.operations, "get", get_or_fail)
-    assert google.finish(operation(google, name)).name.endswith(name)
+    assert finished(google, name).name.endswith(name)
 
 
 class RunOperation:
@@ -336,7 +367,7 @@ def test_an_operation_of_cloud_run_is_waited_for_on_the_servers_side(
 ) -> None:
     monkeypatch.setattr(world.operations, "_seconds", {"cloud_run create": 0.3})
     seen = len(world.requests)
-    answer = google.finish_run(start(lambda: run_v2.Service(name="sum")), run_v2.Service)
+    answer = google.finish(google.run, start(lambda: run_v2.Service(name="sum")), run_v2.Service)
     assert isinstance(answer, run_v2.Service)
     assert answer.name == "sum"
     methods = [request.method.rpartition("/")[2] for request in list(world.requests)[seen:]]
@@ -351,18 +382,18 @@ def test_an_operation_of_cloud_run_that_ends_badly_is_an_error_with_its_message(
         raise refused(status, "Revision 'sum-00001-abc' is not ready and cannot serve traffic.")
 
     with pytest.raises(GoogleError, match="Revision 'sum-00001-abc' is not ready") as caught:
-        google.finish_run(start(work), run_v2.Service)
+        google.finish(google.run, start(work), run_v2.Service)
     assert caught.value.status == status.name
 
 
 def test_an_operation_of_cloud_run_that_takes_too_long_is_an_error(
     google: Google, start: Callable[..., RunOperation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "CALL_SECONDS", 10.0)  # which leaves the server no time to wait
+    monkeypatch.setattr(door, "WAIT_SECONDS", 0.0)
     ended = threading.Event()
     running = start(lambda: run_v2.Service() if ended.wait(5) else None)
     with pytest.raises(GoogleError, match=r"DEADLINE_EXCEEDED from operation: .* took over 0 s"):
-        google.finish_run(running, run_v2.Service, seconds=0.0)
+        google.finish(google.run, running, run_v2.Service, seconds=0.0)
     ended.set()
 
 
@@ -444,39 +475,6 @@ def test_each_thread_knows_what_it_has_written(google: Google) -> None:
 
     assert google.writes > 0
     assert other == [0]
-
-
-# Polling
-
-
-@pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
-    pauses = Pauses()
-    monkeypatch.setattr(door, "time", pauses)
-    return pauses
-
-
-def test_polling_begins_at_once_and_slows_down(pauses: Pauses) -> None:
-    times = [pauses.now for _ in poll(60.0, first=1.0, growth=2.0, most=10.0)]
-    assert pauses.taken == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0, 10.0]
-    assert times == [0.0, 1.0, 3.0, 7.0, 15.0, 25.0, 35.0, 45.0, 55.0]
-
-
-def test_polling_for_no_time_is_one_look(pauses: Pauses) -> None:
-    assert len(list(poll(0.0))) == 1
-    assert pauses.taken == []
-
-
-def test_polling_what_has_just_begun_waits_first(pauses: Pauses) -> None:
-    times = [pauses.now for _ in poll(3.0, first=1.0, growth=1.0, at_once=False)]
-    assert times == [1.0, 2.0, 3.0]
-
-
-def test_polling_never_lasts_longer_than_it_may(pauses: Pauses) -> None:
-    for _ in poll(100.0, first=0.3, growth=1.6, most=10.0):
-        pass
-    assert pauses.now <= 100.0
-    assert max(pauses.taken) == 10.0
 
 
 # Where calls go

@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 from octue_action import report
 from octue_action.apply import Outcome, Status
 from octue_action.deployment import Deployment, Existing, desired
-from octue_action.google import Failure
+from octue_action.failure import Failure
 from octue_action.plan import Action, Change, Plan
 from octue_action.resource import FieldChange
 from octue_action.settings import load
@@ -136,7 +136,7 @@ def test_the_summary_of_a_cancelled_deployment(deployment: Deployment) -> None:
 
 
 def test_the_summary_of_a_run_that_was_cancelled_before_it_deployed() -> None:
-    check("cancelled_early.md", report.cancelled_summary("Nothing was changed."))
+    check("cancelled_early.md", report.ended_summary("Nothing was changed.", "was cancelled"))
 
 
 def test_the_summary_of_wrong_inputs() -> None:
@@ -195,7 +195,7 @@ def test_no_text_from_elsewhere_becomes_markup(text: str) -> None:
     assert [t for t in tags(outcome) if t != "br"] == [t for t in tags(plain) if t != "br"]
 
 
-@pytest.mark.parametrize("text", ["see @octocat", "@octocat/team", "a (@x)"])
+@pytest.mark.parametrize("text", ["see @octocat", "@octocat/team", "a (@x)", "-@octocat", "a.@octocat"])
 def test_nobody_is_mentioned(text: str) -> None:
     assert "@\u200c" in report.failure_summary("x", [Failure(text)])
 

@@ -12,7 +12,7 @@ import pytest
 from emulator.images import Image
 from emulator.server import Emulator
 from emulator.world import World, WorldSettings
-from octue_action import google as door
+from octue_action.cancellation import Cancellation
 from octue_action.google import Google
 from octue_action.resources.artifact_repository import ArtifactRepository
 from octue_action.resources.cloud_run_service import CloudRunService
@@ -43,9 +43,9 @@ while True:
 def quick() -> Iterator[None]:
     """What takes no time here is asked for again at once."""
 
-    poll = door.poll
+    poll = Cancellation.poll
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(door, "poll", lambda seconds, **pauses: poll(seconds, **{**pauses, "first": 0.02}))
+        patch.setattr(Cancellation, "poll", lambda self, seconds, **p: poll(self, seconds, **{**p, "first": 0.02}))
         yield
 
 

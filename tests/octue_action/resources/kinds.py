@@ -224,7 +224,7 @@ def edit_service(edit: Callable[[run_v2.Service], object]) -> Act:
         service.template.revision = ""
         edit(service)
         operation = google.run.update_service(service=service)
-        google.finish_run(operation, run_v2.Service)
+        google.finish(google.run, operation, run_v2.Service)
 
     return change
 
@@ -377,15 +377,15 @@ def _trigger(name: str) -> EventarcTrigger:
     )
 
 
-def edit_trigger(edit: Callable[[eventarc_v1.Trigger], object], mask: str) -> Act:
+def edit_trigger(edit: Callable[[eventarc_v1.Trigger], object], path: str) -> Act:
     """Somebody edits an Eventarc trigger."""
 
     def change(google: Google, resource: EventarcTrigger) -> None:
         trigger = google.eventarc.get_trigger(name=resource.resource_name)
         edit(trigger)
-        google.finish(
-            google.eventarc.update_trigger(trigger=trigger, update_mask=FieldMask(paths=[mask]), allow_missing=False)
-        )
+        mask = FieldMask(paths=[path])
+        operation = google.eventarc.update_trigger(trigger=trigger, update_mask=mask, allow_missing=False)
+        google.finish(google.eventarc, operation, eventarc_v1.Trigger)
 
     return change
 

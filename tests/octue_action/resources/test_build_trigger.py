@@ -10,7 +10,9 @@ from google.cloud.devtools import cloudbuild_v1
 
 from emulator.world import World
 from octue_action.apply import Status, apply
-from octue_action.google import Google, GoogleError
+from octue_action.cancellation import Cancellation
+from octue_action.failure import GoogleError
+from octue_action.google import Google
 from octue_action.plan import make_plan
 from octue_action.resource import diff
 from octue_action.resources.build_trigger import NEVER, BuildTrigger
@@ -154,7 +156,9 @@ def test_secrets_reach_the_dockerfile_as_arguments(
     check = "import os; assert os.environ['token'] == 'correct horse'"
     sha = commit(checkout, {"Dockerfile": f'FROM python:3.11-slim\nARG token\nRUN python -c "{check}"\n'})
     (build_id,) = world.cloud_build.push(REPOSITORY, "refs/heads/secretive", sha)
-    world.cloud_build._builds[build_id].done.wait(20)
+    for _ in Cancellation().poll(20.0, first=0.02):
+        if world.cloud_build._builds[build_id].build.status.name not in {"PENDING", "QUEUED", "WORKING"}:
+            break
     assert world.cloud_build._builds[build_id].build.status.name == "SUCCESS", world.cloud_build.log(build_id)
 
 

@@ -15,7 +15,8 @@ from google.protobuf import duration_pb2
 from emulator.world import World
 from octue_action.apply import Outcome, Status, apply
 from octue_action.cancellation import Cancellation, Cancelled
-from octue_action.google import Google, GoogleError
+from octue_action.failure import GoogleError
+from octue_action.google import Google
 from octue_action.plan import make_plan
 from octue_action.resource import diff
 from octue_action.resources import cloud_run_service

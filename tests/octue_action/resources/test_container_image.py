@@ -11,7 +11,8 @@ import pytest
 
 from emulator.world import World
 from octue_action.cancellation import Cancellation, Cancelled
-from octue_action.google import Failure, Google
+from octue_action.failure import Failure
+from octue_action.google import Google
 from octue_action.plan import Action, make_plan
 from octue_action.resources import container_image
 from octue_action.resources.build_trigger import BuildTrigger
@@ -129,7 +130,7 @@ def test_a_run_that_is_cancelled_while_it_waits_for_the_build_of_a_push_has_begu
 def test_a_push_that_starts_no_build_is_not_waited_for_long(
     image: ContainerImage, google: Google, runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(container_image, "PUSH_SECONDS", 0.1)
+    monkeypatch.setattr(container_image, "APPEARANCE_SECONDS", 0.1)
     assert replace(image, pushed=True).create(google).digest
     assert runs() == 1
 

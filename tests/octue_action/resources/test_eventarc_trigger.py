@@ -10,7 +10,8 @@ import pytest
 from emulator.errors import invalid_argument
 from emulator.world import World
 from octue_action.apply import Status, apply
-from octue_action.google import Google, GoogleError
+from octue_action.failure import GoogleError
+from octue_action.google import Google
 from octue_action.plan import Action, compare, make_plan
 from octue_action.resource import diff
 from octue_action.resources.eventarc_trigger import EventarcTrigger
@@ -53,7 +54,12 @@ def test_an_account_that_eventarc_does_not_see_yet_is_waited_for(
     with monkeypatch.context() as patch:
         patch.setattr(world.eventarc, "_check_agent", refuse)
         threading.Timer(0.3, patch.undo).start()
-        assert diff(trigger, trigger.create(google)) == ()
+        assert diff(trigger, replace(trigger, account_may_be_new=True).create(google)) == ()
+
+
+def test_a_given_account_that_does_not_exist_is_an_error_at_once(trigger: EventarcTrigger, google: Google) -> None:
+    with pytest.raises(GoogleError, match="does not exist"):
+        replace(trigger, service_account=f"nobody@{PROJECT}.iam.gserviceaccount.com").create(google)
 
 
 def test_a_topic_that_is_not_there_is_an_error_at_once(trigger: EventarcTrigger, google: Google) -> None:

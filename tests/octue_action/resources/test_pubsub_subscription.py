@@ -8,7 +8,8 @@ import pytest
 from google.pubsub_v1.types import pubsub
 
 from octue_action.apply import Status, apply
-from octue_action.google import Failure, Google
+from octue_action.failure import Failure
+from octue_action.google import Google
 from octue_action.plan import Action, make_plan
 from octue_action.resource import diff
 from octue_action.resources.eventarc_trigger import EventarcTrigger

@@ -1,0 +1,21 @@
+"""The time of a run: one place to ask, and to wait in, so that a test can let minutes pass in no time."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+
+class Clock:
+    """The machine's time."""
+
+    def now(self) -> float:
+        """Seconds on a clock that never goes back; its zero has no meaning."""
+        return time.monotonic()
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """Wait so many seconds, at most until the event is set.
+
+        :returns: whether it is set.
+        """
+        return event.wait(seconds)

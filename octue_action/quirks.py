@@ -1,0 +1,234 @@
+"""Every refusal that passes by itself, one by one: how it is told from others, who says that it passes, and how long.
+
+What is not here is taken for permanent, and fails at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from google.api_core import retry
+
+from octue_action.failure import Failure, GoogleError
+
+LONGEST_PAUSE = 15.0
+"""Seconds between two tries at most. What is taken is drawn at random below a limit that grows up to this."""
+
+
+@dataclass(frozen=True)
+class Quirk:
+    """A refusal that is known to pass by itself.
+
+    :param told: what is waited for, as a sentence for the log; empty where it is not worth one.
+    :param holds: whether a failure is this one.
+    :param seconds: how long it is waited for, from the first one on.
+    :param times: how often it is tried again at most; None for as often as there is time.
+    :param first: how many seconds the first pause may take.
+    """
+
+    told: str
+    holds: Callable[[Failure], bool]
+    seconds: float
+    times: int | None = None
+    first: float = 0.5
+
+    def pauses(self) -> Iterator[float]:
+        """How many seconds to wait before each further try."""
+        return itertools.islice(
+            retry.exponential_sleep_generator(self.first, max(self.first, LONGEST_PAUSE)), self.times
+        )
+
+
+class NotAsWritten(Failure):
+    """Something was written, and reads other than it was written."""
+
+
+def _is(*statuses: str, method: str = "", says: str = "", of_operation: bool = False) -> Callable[[Failure], bool]:
+    """A predicate for Google's refusals.
+
+    :param statuses: one of these canonical codes; any where none is given.
+    :param method: pattern of how the client's method begins.
+    :param says: pattern of something in the message, in small letters.
+    :param of_operation: whether it is the end of an operation, and not the refusal of a call.
+    """
+    methods, texts = re.compile(method), re.compile(says)
+    return lambda failure: (
+        isinstance(failure, GoogleError)
+        and (not statuses or failure.status in statuses)
+        and failure.is_of_operation == of_operation
+        and methods.match(failure.method) is not None
+        and texts.search(failure.said.lower()) is not None
+    )
+
+
+def _any(*predicates: Callable[[Failure], bool]) -> Callable[[Failure], bool]:
+    return lambda failure: any(predicate(failure) for predicate in predicates)
+
+
+BAD_REQUEST = ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE")
+"""What is 400 over HTTP, which is all that some reports say."""
+
+# Of single calls
+
+OUTAGE = Quirk("", _is("UNAVAILABLE", "INTERNAL", "UNKNOWN", "DEADLINE_EXCEEDED", "CANCELLED"), 60.0)
+"""For readings: 503, 500, 504, lost connections, and what gRPC makes of a proxy's page.
+
+Source: hashicorp/terraform-provider-google, error_retry_predicates.go, isCommonRetryableErrorCode,
+isConnectionResetNetworkError and isIoEOFError.
+"""
+
+RATE_LIMITED = Quirk(
+    "Waiting, as Google Cloud allows this project no more requests at the moment.",
+    _any(
+        lambda failure: _is("RESOURCE_EXHAUSTED")(failure) and getattr(failure, "reason", "") == "RATE_LIMIT_EXCEEDED",
+        _is("PERMISSION_DENIED", says=r"quota exceeded for quota metric '.*' and limit '.* per minute'"),
+    ),
+    2 * 60.0,
+)
+"""A rate that was exceeded, and never a limit on how many of a thing may exist; nothing was done.
+
+Source: hashicorp/terraform-provider-google, error_retry_predicates.go, Is429RetryableQuotaError and
+is403QuotaExceededPerMinuteError.
+"""
+
+TOKEN_REFUSED = Quirk("", _is("UNAUTHENTICATED"), 60.0, times=1)
+"""A token that ended, or was withdrawn, on its way: a new one is asked for; nothing was done."""
+
+OPERATION_NOT_YET_VISIBLE = Quirk("", _is("NOT_FOUND", method="(get|wait)_operation"), 60.0)
+"""An operation that was begun a moment ago.
+
+Source: hashicorp/terraform-provider-google, common_operation.go, CommonRefreshFunc.
+"""
+
+SERVICE_ACCOUNT_NOT_YET_IN_POLICIES = Quirk(
+    "Waiting until policies accept the new service account.",
+    _is("INVALID_ARGUMENT", says=r"service account .* does not exist"),
+    7 * 60.0,
+)
+"""A policy names an account that was made a moment ago; a role that does not exist is refused in like words, for ever.
+
+Source: hashicorp/terraform-provider-google, IamServiceAccountNotFound.
+"""
+
+SERVICE_ACCOUNT_NOT_YET_USABLE = Quirk(
+    "Waiting until Cloud Run sees the new service account.",
+    _is("PERMISSION_DENIED", says=r"iam\.serviceaccounts\.actas"),
+    7 * 60.0,
+)
+"""Cloud Run does not see an account, or the right to act as it, that was made a moment ago: wait only after making one.
+
+Source: google/keyword_factory#22.
+"""
+
+CLOUD_RUN_AGENT_NOT_READY = Quirk(
+    "Waiting until Cloud Run is ready in this project; the first time it takes some minutes.",
+    _is("PERMISSION_DENIED", says="does not have permission to get access tokens"),
+    5 * 60.0,
+)
+"""Cloud Run's own account in a project where it was enabled a moment ago.
+
+Source: GoogleCloudPlatform/terraform-google-cloud-run#28.
+"""
+
+EVENTARC_AGENT_NOT_READY = Quirk(
+    "Waiting until Eventarc is ready in this project; the first time it takes some minutes.",
+    _is(*BAD_REQUEST, says="permission denied while using the eventarc service agent"),
+    7 * 60.0,
+)
+"""The first trigger of a project.
+
+Source: GoogleCloudPlatform/terraform-docs-samples#203.
+"""
+
+SERVICE_ACCOUNT_NOT_YET_IN_EVENTARC = Quirk(
+    "Waiting until Eventarc sees the new service account.",
+    _any(
+        _is(*BAD_REQUEST, "NOT_FOUND", says=r"service account .* does not exist"),
+        _is(*BAD_REQUEST, says="^$"),
+        _is("PERMISSION_DENIED", says=r"eventarc\.events\.receiveevent"),
+    ),
+    7 * 60.0,
+)
+"""A trigger for an account that was made, or given a role, a moment ago: wait only after making one.
+
+Sources: GoogleCloudPlatform/k8s-config-connector, a recording with four times 400 whose bodies are left out;
+GoogleCloudPlatform/eventarc-samples#94.
+"""
+
+PROJECT_NOT_YET_READY = Quirk(
+    "Waiting until Pub/Sub is ready in this project.",
+    _is(*BAD_REQUEST, says="retry this operation"),
+    5 * 60.0,
+)
+"""A topic in a new project, whose organisation's policy Pub/Sub does not know yet.
+
+Source: hashicorp/terraform-provider-google, PubsubTopicProjectNotReady.
+"""
+
+# Of a resource that is to be made what it should be: it is read and compared again before anything is written again
+
+CHANGED_MEANWHILE = Quirk("", _is("ABORTED"), 5 * 60.0)
+"""Somebody else changed the same thing, or the same policy, between our reading and our writing.
+
+Sources: DataBiosphere/leonardo#737 for policies; Cloud Run's audit logs for services.
+"""
+
+OUTCOME_UNKNOWN = Quirk("An answer was lost. Looking what became of it.", OUTAGE.holds, 2 * 60.0)
+"""A write of which nobody knows whether it was done."""
+
+EXISTS_ALREADY = Quirk(
+    "It exists already. Reading it.",
+    _any(_is("ALREADY_EXISTS", method="create_"), _is("ALREADY_EXISTS", of_operation=True)),
+    7 * 60.0,
+)
+"""What could not be read, and yet is there: a new account shows and hides in turns, an absent topic is remembered as
+absent, a repository or trigger that is being made does not show, a service that is being deleted still holds its name.
+
+Sources: GoogleCloudPlatform/k8s-config-connector, the recording of composerenvironmentbasic; magic-modules, Topic.yaml;
+hashicorp/terraform-provider-google, IsCloudRunCreationConflict.
+"""
+
+GONE_MEANWHILE = Quirk("", _is("NOT_FOUND", method="update_|patch_"), 60.0, times=2)
+"""What was read a moment ago, and somebody has deleted since."""
+
+SERVICE_ACCOUNT_READ_AS_FORBIDDEN = Quirk("", _is("PERMISSION_DENIED", method="get_service_account"), 7 * 60.0)
+"""A new account; the plan was allowed to read it.
+
+Source: hashicorp/terraform-provider-google, IsForbiddenIamServiceAccountRetryableError.
+"""
+
+NOT_YET_AS_WRITTEN = Quirk("", lambda failure: isinstance(failure, NotAsWritten), 60.0, times=3)
+"""A reading that is older than our writing."""
+
+CONTAINER_IMPORT_FAILED = Quirk(
+    "Cloud Run could not import the image. Trying once more.",
+    _is(says="error during container import", of_operation=True),
+    60.0,
+    times=1,
+)
+"""Source: Cloud Run's troubleshooting page, which says to try again."""
+
+IMAGE_NOT_YET_READABLE = Quirk(
+    "Waiting until Cloud Run may read the image.",
+    _is(says="must have permission to read the image", of_operation=True),
+    5 * 60.0,
+    times=2,
+    first=30.0,
+)
+"""Where Cloud Run was enabled a moment ago. Source: Cloud Run's troubleshooting page."""
+
+OF_READINGS = (OUTAGE, RATE_LIMITED, TOKEN_REFUSED)
+OF_WRITES = (RATE_LIMITED, TOKEN_REFUSED)
+OF_RESOURCES = (
+    CHANGED_MEANWHILE,
+    OUTCOME_UNKNOWN,
+    EXISTS_ALREADY,
+    GONE_MEANWHILE,
+    SERVICE_ACCOUNT_READ_AS_FORBIDDEN,
+    NOT_YET_AS_WRITTEN,
+    CONTAINER_IMPORT_FAILED,
+    IMAGE_NOT_YET_READABLE,
+)
