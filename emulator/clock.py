@@ -41,8 +41,9 @@ class Clock:
     is the machine's.
 
     Who sleeps is a client or an operation, something that goes on by itself and then ends. What serves for ever, as a
-    push subscription that will deliver again, an instance that will be idle or a pull that is repeated, waits without
-    ``leap``: a cloud that is left alone stays at its time. But no leap passes over the moments that these wait for.
+    push subscription that will deliver again or a pull that is repeated, waits without ``leap``: a cloud that is left
+    alone stays at its time. But no leap passes over the moments that these wait for. Idle instances are looked for by
+    the machine's time, and found idle by this clock's.
 
     :param leaps: whether to skip time; there is then a thread that watches, until ``close``.
     """

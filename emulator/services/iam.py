@@ -179,7 +179,6 @@ class Iam:
         with self._lock:
             account = self._account(request.name, "iam.serviceAccounts.delete", call)
             del self._accounts[account.email]
-            self._new.pop(account.email, None)
         self._world.policies.remove(account.name)
         self._world.policies.mark_deleted(account.email, account.unique_id)
         return Empty()
