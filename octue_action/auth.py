@@ -18,7 +18,8 @@ from google.auth.credentials import Credentials
 
 from octue_action import workspace
 from octue_action.cancellation import Cancellation, Cancelled
-from octue_action.failure import Failure
+from octue_action.diagnosis import explain
+from octue_action.failure import Failure, GoogleError
 from octue_action.google import SCOPE, session_for
 from octue_action.problems import Rejected
 
@@ -339,12 +340,11 @@ def _explain(error: Exception, settings: Settings, claims: Mapping[str, Any]) ->
     text = _said(error)
     provider = settings.workload_identity_provider
     told = "\n".join(f"  {name}: {value}" for name, value in claims.items())
-    if "attribute condition" in text:
-        return AuthenticationError(
-            f"The provider's attribute condition refuses this run. GitHub's token says:\n{told}",
-            "Compare this with the condition, and change the one that is wrong:\n"
-            f"gcloud iam workload-identity-pools providers describe {provider} --format='value(attributeCondition)'",
-        )
+    refusal = GoogleError("sign_in", "", text, metadata={"provider": str(provider)})
+    diagnosis = explain(refusal, project_id=settings.project_id)
+    if diagnosis is not None:
+        claims_told = f"\nGitHub's token says:\n{told}" if told else ""
+        return AuthenticationError(f"{diagnosis.cause}\nGoogle's answer: {text}{claims_told}", diagnosis.remedy)
     if "invalid_target" in text:
         return AuthenticationError(
             f"There is no workload identity provider {provider}, or it is disabled.",

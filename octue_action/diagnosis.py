@@ -114,9 +114,12 @@ def explained(
     if not isinstance(failure, GoogleError) or failure.remedy:
         return failure
     diagnosis = explain(failure, project_id=project_id, region=region, caller=caller, octue_role=octue_role)
-    if diagnosis is None:
+    if diagnosis is None and not failure.aftermath:
         return failure
-    told = Failure(f"{diagnosis.cause}\nGoogle's answer: {failure.message}", diagnosis.remedy, failure.log_url)
+    cause = f"{diagnosis.cause}\nGoogle's answer: {failure.message}" if diagnosis else failure.message
+    told = Failure(
+        f"{failure.aftermath} {cause}".lstrip(), diagnosis.remedy if diagnosis else failure.remedy, failure.log_url
+    )
     told.__cause__ = failure.__cause__
     return told
 

@@ -21,6 +21,9 @@ class Failure(Exception):
         self.remedy = remedy
         self.log_url = log_url
 
+    def __str__(self) -> str:
+        return self.message
+
 
 class GoogleError(Failure):
     """A refusal of one of Google's APIs, or an operation that ended badly.
@@ -30,6 +33,7 @@ class GoogleError(Failure):
     :param said: Google's own words.
     :param reason: ``ErrorInfo.reason`` where the answer carries one, ``SERVICE_DISABLED``.
     :param metadata: ``ErrorInfo.metadata``, such as ``{"permission": "run.services.create"}``.
+    :param aftermath: what stands all the same, as a sentence; empty where there is nothing to say.
     :param is_of_operation: whether it is how an operation ended, and so no question of what became of the call.
     """
 
@@ -42,6 +46,7 @@ class GoogleError(Failure):
         remedy: str = "",
         *,
         metadata: Mapping[str, str] | None = None,
+        aftermath: str = "",
         is_of_operation: bool = False,
     ) -> None:
         super().__init__(f"{status} from {method}: {said}" if said else f"{status} from {method}", remedy)
@@ -50,6 +55,7 @@ class GoogleError(Failure):
         self.said = said
         self.reason = reason
         self.metadata = dict(metadata or {})
+        self.aftermath = aftermath
         self.is_of_operation = is_of_operation
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 from octue_action import report
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from octue_action.plan import Plan
 
 SUCCESS, FAILURE, BAD_INPUTS = 0, 1, 2
+
+Explain = Callable[[Failure], Failure]
 
 
 def main(
@@ -93,14 +97,34 @@ def _run(settings: Settings, runner: Runner, cancellation: Cancellation, start: 
         credentials = sign_in(settings, runner.mask, cancellation)
         runner.info(f"Signed in as {settings.deployer_service_account or 'this repository'}.")
     google = Google(credentials, settings.emulator, runner.info, cancellation)
-    deployments, plan = _plan(settings, google, runner)
+    explain = _explain(settings)
+    try:
+        deployments, plan = _plan(settings, google, runner)
+    except Failure as failure:
+        raise explain(failure) from failure.__cause__
     if plan.refusals:
         return _report_refusals(plan, deployments, runner)
     if settings.mode == "plan":
         runner.set_outputs(_outputs(deployments, plan, ()))
         runner.write_summary(report.plan_summary(plan, deployments))
         return SUCCESS
-    return _deploy(deployments, plan, google, runner, start)
+    return _deploy(deployments, plan, google, runner, start, explain)
+
+
+def _explain(settings: Settings) -> Explain:
+    """What makes a failure of this run one that a person is told: with cause and remedy where they are known."""
+    from octue_action.diagnosis import explained
+
+    pool = str(settings.workload_identity_provider).rpartition("/providers/")[0]
+    itself = f"principalSet://iam.googleapis.com/{pool}/attribute.repository_id/{settings.github.repository_id}"
+    account = settings.deployer_service_account
+    return functools.partial(
+        explained,
+        project_id=settings.project_id,
+        region=settings.services[0].region,
+        caller=f"serviceAccount:{account}" if account else itself,
+        octue_role=settings.octue_role,
+    )
 
 
 def _plan(settings: Settings, google: Google, runner: Runner) -> tuple[list[Deployment], Plan]:
@@ -119,13 +143,19 @@ def _plan(settings: Settings, google: Google, runner: Runner) -> tuple[list[Depl
     return deployments, plan
 
 
-def _deploy(deployments: Sequence[Deployment], plan: Plan, google: Google, runner: Runner, start: float) -> int:
+def _deploy(
+    deployments: Sequence[Deployment], plan: Plan, google: Google, runner: Runner, start: float, explain: Explain
+) -> int:
     """Carry the plan out, and tell what became of it."""
     from octue_action.apply import apply
     from octue_action.deployment import without_looking_for_builds
 
+    def told(outcome: Outcome) -> Outcome:
+        return replace(outcome, failure=explain(outcome.failure)) if outcome.failure else outcome
+
     with runner.group("Apply") if plan.has_changes else contextlib.nullcontext():
-        outcomes = apply(without_looking_for_builds(plan), google, lambda outcome: _log(outcome, plan, runner))
+        carried_out = apply(without_looking_for_builds(plan), google, lambda it: _log(told(it), plan, runner))
+    outcomes = [told(outcome) for outcome in carried_out]
     runner.set_outputs(_outputs(deployments, plan, outcomes))
     cancellation = google.cancellation
     runner.write_summary(

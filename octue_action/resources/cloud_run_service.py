@@ -95,10 +95,7 @@ class CloudRunService(Resource):
 
     @property
     def console_url(self) -> str:
-        return self._page("metrics")
-
-    def _page(self, tab: str) -> str:
-        where = f"{self.location}/{self.service}/{tab}?project={self.project_id}"
+        where = f"{self.location}/{self.service}/metrics?project={self.project_id}"
         return f"https://console.cloud.google.com/run/detail/{where}"
 
     def read(self, google: Google) -> Self | None:
@@ -154,12 +151,7 @@ class CloudRunService(Resource):
         try:
             return self.canonical(google.finish(google.run, operation, run_v2.Service))
         except GoogleError as error:
-            if before:
-                error.message += f" The revision {before} goes on serving."
-            error.remedy = (
-                "Read the last lines of the service's log, and see that the Dockerfile ends with the start of Octue's "
-                f"app, on $PORT:\n{self._page('logs')}"
-            )
+            error.aftermath = f"The revision {before} goes on serving." if before else ""
             raise
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
-from octue_action.failure import Failure
+from octue_action.failure import Failure, GoogleError
 from octue_action.resource import Mark, Resource
 from octue_action.resources.build_trigger import UPDATES_SERVICE
 
@@ -161,12 +161,13 @@ def _is_under_way(build: cloudbuild_v1.Build) -> bool:
     return build.status.name in {"PENDING", "QUEUED", "WORKING"}
 
 
-def _build_failure(build: cloudbuild_v1.Build) -> Failure:
+def _build_failure(build: cloudbuild_v1.Build) -> GoogleError:
     failed = next((s for s in build.steps if s.status.name in {"FAILURE", "INTERNAL_ERROR", "TIMEOUT"}), None)
     step = f" at the step `{failed.id or failed.name}`" if failed is not None else ""
     detail = build.failure_info.detail or build.status_detail
-    return Failure(
-        f"The build of the image ended with {build.status.name}{step}{': ' + detail if detail else ''}.",
-        f"Read its log, mend the cause, and push again:\n{build.log_url}",
-        build.log_url,
-    )
+    reason = build.failure_info.type_.name if build.failure_info.type_ else ""
+    about = {"log_url": build.log_url, "account": build.service_account.rpartition("/")[2]}
+    ended = GoogleError("build", build.status.name, detail, reason, metadata=about, is_of_operation=True)
+    ended.message = f"The build of the image ended with {build.status.name}{step}{': ' + detail if detail else ''}."
+    ended.log_url = build.log_url
+    return ended

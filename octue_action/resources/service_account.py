@@ -116,5 +116,6 @@ class ServiceAccount(Resource):
         raise Failure(
             f"The service account {self.email} was made, but Google Cloud does not show it after "
             f"{VISIBLE_SECONDS / 60:.0f} minutes.",
-            "Run the job again in a few minutes.",
+            f"gcloud iam service-accounts describe {self.email} --project={self.project_id}\n"
+            "# as soon as it is shown, run the job again",
         )

@@ -222,7 +222,7 @@ def test_a_wrong_provider_is_named_with_the_command_that_lists_the_right_ones(ru
 
 def test_a_refused_condition_is_shown_with_what_the_token_says(run_environment: Begin, world: World) -> None:
     error = refusal(load(run_environment(ref="refs/heads/try", environment="production")))
-    assert "The provider's attribute condition refuses this run" in error.message
+    assert "The project does not let this workflow in" in error.message
     for claim in (
         "  ref: refs/heads/try",
         "  sub: repo:my-org/my-repository:environment:production",
@@ -266,7 +266,7 @@ def test_a_mapping_that_does_not_fit_is_an_error_with_the_words_of_sts(
     error = refusal(run_settings)
     assert "The size of mapped attribute exceeds the 127 bytes limit" in error.message
     assert "  sub: repo:my-org/my-repository:ref:refs/heads/main" in error.message
-    assert "127 bytes" in error.remedy
+    assert "update-oidc" in error.remedy
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"type": "external_account"}', '{"type": "unknown"}', "\0"])

@@ -103,7 +103,7 @@ def test_an_account_that_is_never_shown_is_a_failure_that_says_so(
     monkeypatch.setattr(service_account, "VISIBLE_SECONDS", 0.3)
     with pytest.raises(Failure, match="was made, but Google Cloud does not show it") as caught:
         account.create(google)
-    assert caught.value.remedy == "Run the job again in a few minutes."
+    assert caught.value.remedy.startswith(f"gcloud iam service-accounts describe {account.email} --project={PROJECT}")
 
 
 def test_a_refusal_is_an_error_that_is_told_as_it_is(
