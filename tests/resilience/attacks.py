@@ -16,6 +16,8 @@ from pathlib import Path
 import yaml
 from markdown_it import MarkdownIt
 
+from octue_action.github_context import VARIABLES
+from octue_action.settings import INPUTS
 from tests import github_runner
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +30,8 @@ COMMANDS = (
 MARKUP = (
     "</code></pre></td></tr></table></blockquote>\n\n# pwned\n\n<img src=x onerror=pwned()><script>pwned()</script>"
     '"><a href="javascript:pwned()">pwned</a>\n\n[pwned](javascript:pwned()) ![pwned](https://pwned.example/i.png)\n'
-    "\n```\n\n<!-- @octocat <![CDATA[ <?pwned <details open ontoggle=pwned()>\n\n| pwned | -@octocat octocat/x#1 GH-1 |\n|---|---|\n"
+    "\n```\n\n<!-- @octocat <![CDATA[ <?pwned <details open ontoggle=pwned()>\n\n"
+    "| pwned | -@octocat octocat/x#1 GH-1 |\n|---|---|\n"
 )
 HEREDOC = "\npwned=1\npwned<<EOF\n1\nEOF\nghadelimiter_00000000-0000-4000-8000-000000000000\npwned=1\n"
 POLYGLOT = f"{COMMANDS}{MARKUP}{HEREDOC}"
@@ -104,6 +107,17 @@ class Case:
 
     variables: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+WRITTEN: Mapping[str, Case] = {
+    **{
+        f"octue.yaml: {name}": Case(files={"octue.yaml": text.encode() if isinstance(text, str) else text})
+        for name, text in CONTENTS.items()
+    },
+    **{f"input {name}": Case({f"INPUT_{name.upper()}": POLYGLOT}) for name in INPUTS},
+    **{f"variable {name}": Case({name: POLYGLOT}) for name in VARIABLES},
+}
+"""Attacks that are over before Google Cloud is asked for anything, so that all of them are tried in a moment."""
 
 
 @dataclass(frozen=True)
