@@ -14,7 +14,7 @@ from octue_action.plan import Action, Plan
 from octue_action.resource import Resource
 from octue_action.resources.artifact_repository import ArtifactRepository
 from octue_action.resources.build_trigger import NEVER, BuildTrigger
-from octue_action.resources.cloud_run_service import CloudRunService, bytes_of
+from octue_action.resources.cloud_run_service import CloudRunService, bytes_of, is_changing
 from octue_action.resources.container_image import ContainerImage
 from octue_action.resources.eventarc_trigger import EventarcTrigger
 from octue_action.resources.iam_member import IamMember
@@ -216,7 +216,7 @@ def known(deployment: Deployment, existing: Existing) -> dict[str, Resource | No
         deployment.trigger.address: deployment.trigger.canonical(trigger) if trigger is not None else None
     }
     # A service that is changing at the moment is read again, and waited for.
-    if service is None or not service.reconciling:
+    if service is None or not is_changing(service):
         read[deployment.service.address] = deployment.service.canonical(service) if service is not None else None
     return read
 

@@ -201,13 +201,19 @@ class Google:
         """
         state = operation.operation
         # The server may answer before the time is over, so between two questions there is a pause all the same.
-        for _ in self.poll(seconds):
+        for _ in self.poll(seconds, at_once=state.done or _can_wait(client)):
+            if not state.done:
+                state = self._operation(client, state.name)
             if state.done:
                 break
-            state = self._operation(client, state.name)
         if not state.done:
-            message = f"{state.name} took over {seconds:.0f} s."
-            raise GoogleError("operation", "DEADLINE_EXCEEDED", message, is_of_operation=True)
+            raise GoogleError(
+                "operation",
+                "DEADLINE_EXCEEDED",
+                f"{state.name} took over {seconds:.0f} s.",
+                remedy="Run the job again: it goes on from what is there by then.",
+                is_of_operation=True,
+            )
         if state.HasField("error"):
             raise GoogleError("operation", _status(state.error.code), state.error.message, is_of_operation=True)
         answer = response_type()
@@ -218,7 +224,7 @@ class Google:
         from google.longrunning import operations_pb2
 
         passing = (*quirks.OF_READINGS, quirks.OPERATION_NOT_YET_VISIBLE)
-        if not hasattr(client, "wait_operation"):
+        if not _can_wait(client):
             return self._read(client.get_operation, operations_pb2.GetOperationRequest(name=name), passing)
         request = operations_pb2.WaitOperationRequest(name=name)
         request.timeout.FromSeconds(int(WAIT_SECONDS))
@@ -356,6 +362,11 @@ def _google_error(method: Callable[..., Any], error: Any) -> GoogleError:
     return GoogleError(
         getattr(method, "__name__", "call"), status, error.message, error.reason or "", metadata=error.metadata
     )
+
+
+def _can_wait(client: Any) -> bool:
+    """Whether an API can wait for its operations on the server's side, as Cloud Run's can."""
+    return hasattr(client, "wait_operation")
 
 
 def _protobuf(message: Any) -> Message:

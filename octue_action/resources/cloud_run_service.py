@@ -105,7 +105,7 @@ class CloudRunService(Resource):
         message = None
         for _ in google.poll(RECONCILING_SECONDS, begun=False):
             message = google.find(google.run.get_service, request)
-            if message is None or not message.reconciling:
+            if message is None or not is_changing(message):
                 break
         return self.canonical(message) if message is not None else None
 
@@ -249,6 +249,11 @@ class CloudRunService(Resource):
 
 _INGRESS = {"internal": "INTERNAL_ONLY", "all": "ALL"}
 _INGRESS_NAMES = {f"INGRESS_TRAFFIC_{value}": name for name, value in _INGRESS.items()}
+
+
+def is_changing(service: run_v2.Service) -> bool:
+    """Whether somebody's change, or deletion, is not done yet."""
+    return bool(service.reconciling or service.delete_time)
 
 
 def bytes_of(quantity: str) -> int:

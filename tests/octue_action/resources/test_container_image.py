@@ -151,7 +151,7 @@ def test_a_failed_build_is_a_failure_with_its_step_and_its_log(
     image = of_commit(trigger, commit(checkout, {"Dockerfile": f"{DOCKERFILE}{FAIL}"}))
     with pytest.raises(Failure, match="The build of the image ended with FAILURE at the step `build`") as caught:
         image.create(google)
-    assert "https://console.cloud.google.com/cloud-build/builds;region=europe-west1/" in caught.value.remedy
+    assert "https://console.cloud.google.com/cloud-build/builds;region=europe-west1/" in caught.value.log_url
     assert runs() == 1
     with pytest.raises(Failure):
         image.create(google)
