@@ -361,10 +361,13 @@ def test_after_a_failed_build_the_old_revision_answers(new_settings: Chapter, un
     assert unbuildable.answer == wind_yield.answer(12.0)
 
 
-def test_a_program_that_does_not_start_fails_the_step(crashing: Chapter) -> None:
+def test_a_program_that_does_not_start_fails_the_step_and_the_revision_before_goes_on_serving(
+    new_settings: Chapter, crashing: Chapter
+) -> None:
     (error,) = crashing.run.errors
     assert crashing.run.code == 1
     assert "failed to start and listen on the port" in error
+    assert f"The revision {new_settings.run.outputs['revision']} goes on serving." in error
     assert "the deployment failed" in crashing.run.summary
 
 
