@@ -178,12 +178,8 @@ class Clock:
             return None if self._closed else self._signs_of_life
 
     def _all_only_wait(self) -> bool:
-        """Whether somebody sleeps, nobody is at work, and nobody is about to wake because the time has come."""
-        return (
-            not self._at_work
-            and any(wait.leap and wait.until for wait in self._waits)
-            and self._next_moment() > self.time()
-        )
+        """Whether somebody sleeps, and nobody is at work."""
+        return not self._at_work and any(wait.leap and wait.until for wait in self._waits)
 
     def _next_moment(self) -> float:
         return min((wait.until for wait in self._waits if wait.until is not None), default=0.0)
@@ -199,7 +195,9 @@ class Clock:
         with self._lock:
             if self._signs_of_life != signs:
                 return
-            moment = self._next_moment()
+            # It may be over already: whoever went to sleep before an earlier leap, and so for longer than it now takes,
+            # is woken by nobody else where work has taken the time since.
+            moment = max(self._next_moment(), self.time())
             self._ahead += max(0.0, moment - self.time())
             due = [wait for wait in self._waits if wait.until is not None and wait.until <= moment]
         _wake(due)

@@ -189,6 +189,19 @@ def test_a_leap_does_not_pass_over_the_moment_that_others_wait_for(clock: Clock)
     assert served == [pytest.approx(100, abs=2), pytest.approx(200, abs=2)]
 
 
+def test_who_slept_through_a_leap_wakes_in_time_where_work_has_taken_the_rest(clock: Clock) -> None:
+    def sleep_and_work() -> None:
+        clock.sleep(20)
+        with clock.working():
+            time.sleep(2 * QUIET_SECONDS)
+
+    start = time.monotonic()
+
+    join(in_threads(sleep_and_work, lambda: clock.sleep(20 + QUIET_SECONDS)))
+
+    assert time.monotonic() - start < 5
+
+
 def test_a_test_may_move_a_clock_that_leaps(clock: Clock) -> None:
     with clock.working():
         threads = in_threads(lambda: clock.sleep(300))

@@ -18,7 +18,7 @@ from emulator.server import Emulator
 from emulator.world import World, WorldSettings
 from octue_action.cancellation import Cancellation
 from octue_action.clock import Clock
-from tests.runs import LAYERS, REPOSITORY, SMALL_SERVICE, Job, Run
+from tests.runs import LAYERS, OCTUE_YAML, REPOSITORY, SMALL_SERVICE, Job, Run
 
 SECONDS = {
     "artifact_registry create": 3.0,
@@ -31,6 +31,9 @@ SECONDS = {
     "eventarc delete": 4.0,
 }
 """How long operations take by the cloud's clock, about as long as the real ones."""
+
+SERVICES = [f"services/{number:02}.yaml" for number in range(1, 21)]
+"""Configurations of further services in the same repository."""
 
 SETTLING_SECONDS = 120.0
 """After so long, whatever a run has begun has ended."""
@@ -146,9 +149,10 @@ class Clouds:
     def _commit(self) -> tuple[Path, str]:
         """The repository with one commit, for all clouds: they only read it."""
         repository = self._folder / "repository"
-        repository.mkdir()
+        (repository / "services").mkdir(parents=True)
+        further = {path: OCTUE_YAML.replace("sum", f"sum-{path[-7:-5]}") for path in SERVICES}
         with Emulator(WorldSettings(state=self._folder / "none", cache=LAYERS)) as emulator:
-            sha = Job(emulator, repository).commit(SMALL_SERVICE)
+            sha = Job(emulator, repository).commit(SMALL_SERVICE | further)
         return repository, sha
 
     @contextlib.contextmanager

@@ -44,6 +44,12 @@ def row(request: pytest.FixtureRequest) -> Iterator[Row]:
     request.node.user_properties.append((PROPERTY, row.as_json()))
 
 
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """Of schedules."""
+    return _choice(request.config).seed
+
+
 @pytest.fixture(scope="session")
 def worlds(tmp_path_factory: pytest.TempPathFactory) -> Worlds:
     """Makes fresh worlds, in which the same small service is deployed."""

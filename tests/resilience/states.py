@@ -116,8 +116,12 @@ def of_others(cloud: Cloud) -> dict[str, Any]:
     return found
 
 
-def duplicates(cloud: Cloud) -> list[str]:
-    """What is there twice, and should not be."""
+def duplicates(cloud: Cloud, *, services: int = 1, builds: int = 1) -> list[str]:
+    """What is there twice, and should not be.
+
+    :param services: how many there are of ours.
+    :param builds: how often a commit may be built.
+    """
     things = everything(cloud)
     problems = []
     for kind, items in things.items():
@@ -126,12 +130,12 @@ def duplicates(cloud: Cloud) -> list[str]:
         counted = Counter(item["name"] for item in items)
         problems += [f"{kind}: {name} is there {times} times" for name, times in counted.items() if times > 1]
         ours = [item["name"] for item in items if _is_ours(kind, item)]
-        if len(ours) > 1 and kind != "policies":
+        if len(ours) > services and kind != "policies":
             problems.append(f"{kind}: there are several of ours: {ours}")
     for policy in things["policies"]:
         problems += _repeated_in(policy)
-    builds = Counter(build["substitutions"]["COMMIT_SHA"] for build in things["builds"])
-    return problems + [f"commit {commit} was built {times} times" for commit, times in builds.items() if times > 1]
+    built = Counter(build["substitutions"]["COMMIT_SHA"] for build in things["builds"])
+    return problems + [f"commit {commit} was built {times} times" for commit, times in built.items() if times > builds]
 
 
 def _repeated_in(policy: Mapping[str, Any]) -> Iterator[str]:

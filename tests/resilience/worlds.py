@@ -185,8 +185,8 @@ def _drift(cloud: Cloud) -> None:
     _drift_service(cloud)
     _drift_carriers(cloud)
     _drift_build_trigger(cloud)
-    _change_policy(cloud, PROJECT, lambda policy: _take_away(policy, OCTUE_ROLE))
-    _change_policy(cloud, SERVICE_NAME, lambda policy: _take_away(policy, INVOKER))
+    change_policy(cloud, PROJECT, lambda policy: _take_away(policy, OCTUE_ROLE))
+    change_policy(cloud, SERVICE_NAME, lambda policy: _take_away(policy, INVOKER))
 
 
 def _drift_account(cloud: Cloud) -> None:
@@ -344,7 +344,7 @@ def _share_project_policy(cloud: Cloud) -> None:
         policy.bindings.add(role=OCTUE_ROLE, members=[OTHER_MEMBER], condition=_condition("a-year"))
         policy.bindings.add(role="roles/pubsub.publisher", members=[OTHER_MEMBER, GONE_MEMBER])
 
-    _change_policy(cloud, PROJECT, change)
+    change_policy(cloud, PROJECT, change)
 
 
 def _share_our_things(cloud: Cloud) -> None:
@@ -392,7 +392,7 @@ def _share_service_policy(cloud: Cloud) -> None:
         policy.bindings.add(role=INVOKER, members=[MEMBER], condition=_condition("a-year"))
         policy.bindings.add(role="roles/run.viewer", members=["user:guest@example.com"])
 
-    _change_policy(cloud, SERVICE_NAME, change)
+    change_policy(cloud, SERVICE_NAME, change)
 
 
 def _condition(title: str) -> expr_pb2.Expr:
@@ -427,7 +427,7 @@ def _change_build_trigger(cloud: Cloud, change: Callable[[cloudbuild_v1.BuildTri
     )
 
 
-def _change_policy(cloud: Cloud, resource: str, change: Callable[[policy_pb2.Policy], None]) -> None:
+def change_policy(cloud: Cloud, resource: str, change: Callable[[policy_pb2.Policy], None]) -> None:
     """Read, change and write, as everybody should."""
     owner: Any = cloud.world.projects if resource == PROJECT else cloud.world.cloud_run.services[0]
     request = iam_policy_pb2.GetIamPolicyRequest(resource=resource, options={"requested_policy_version": 3})
