@@ -149,6 +149,9 @@ VALUES: Mapping[str, Sequence[Any]] = {
 }
 """Of keys of octue.yaml something that is taken; of the others a text is."""
 
+MOST_CHARACTERS = 300_000
+"""Of octue.yaml: some more than the action reads of it."""
+
 SECRET_PLACES = (
     "postgres://user:{}@db.example/db?ssl=on",
     "A=1\n{}=\n{}=",
@@ -255,7 +258,7 @@ class Attacker:
             name = variables["INPUT_CONFIG"] = self.one_of(
                 ("a,b:c=%0A::error::.yaml", "::warning::", "[x](y).yaml", "@a.yml")
             )
-        files[name] = self.one_of((b"", b"", b"", b"\xef\xbb\xbf")) + _encoded(text)
+        files[name] = self.one_of((b"", b"", b"", b"\xef\xbb\xbf")) + _encoded(text[:MOST_CHARACTERS])
 
     def _service(self) -> dict[str, Any]:
         service = {"name": self.one_of(("sum", "product", "a-1"))}
@@ -357,7 +360,7 @@ class Attacker:
         return text[:start] + text[start + self._random.choice((1, 1, 5, 1000)) :]
 
     def repeated(self, text: str) -> str:
-        return self.one_of(("", ",", "\n", "/", "=")).join([text] * self._random.choice((2, 3, 50)))[:100_000]
+        return self.one_of(("", ",", "\n", "/", "=")).join([text] * self._random.choice((2, 3, 50)))[:20_000]
 
     def in_other_case(self, text: str) -> str:
         return self.one_of((text.upper(), text.title(), text.swapcase()))

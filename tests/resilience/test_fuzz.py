@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -19,8 +20,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import grpc
 import pytest
 
+from emulator.errors import ApiError
+from emulator.faults import Fault
 from octue_action import main as action
 from octue_action import report
 from octue_action.apply import Outcome, Status
@@ -43,8 +47,9 @@ from tests.resilience.attacks import (
     Left,
     hold_harmless,
 )
-from tests.resilience.mutations import GITHUB, GOOD, Attacker
+from tests.resilience.mutations import FRAGMENTS, GITHUB, GOOD, Attacker
 from tests.resilience.rows import Row
+from tests.resilience.worlds import Worlds
 
 ROW = "fuzzed inputs and octue.yaml"
 CASES, PAGES, CHUNKS, SAMPLE = 100_000, 20_000, 20, 150
@@ -278,6 +283,53 @@ def test_what_google_says_is_told_in_words_and_nothing_else(chunk: int, pages: P
 
     scenarios = [f"page {number:06}" for number in range(chunk, PAGES, CHUNKS)]
     row.each(scenarios, check, sample=SAMPLE // 5)
+
+
+SAFE_TO_PASTE = re.compile(r"[\w@.:/=-]*")
+
+TEXTS = 5
+"""Of each request of a deployment."""
+
+CODES = (
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+)
+SAID = (
+    "Permission 'run.services.create{0}' denied on resource 'projects/my-project{0}' (or it may not exist).",
+    "Service account a{0}@my-project.iam.gserviceaccount.com does not exist.",
+    "Cloud Run Admin API has not been used in project my-project{0} before or it is disabled.",
+    "Revision 'sum-00001-abc{0}' is not ready and cannot serve traffic. {0} Logs URL: https://x/{0}",
+    "Quota exceeded for quota metric '{0}' and limit '{0}' of service 'run.googleapis.com'",
+    "{0}",
+)
+"""Google's own words, in which there is often something of somebody else's."""
+
+
+def test_what_an_api_refuses_with_is_told_in_words_and_nothing_else(worlds: Worlds, row: Row) -> None:
+    moments = {f"{moment}, {n}": moment for moment in worlds.undisturbed("empty").moments for n in range(TEXTS)}
+
+    def check(scenario: str) -> None:
+        attacker = Attacker(scenario)
+        moment = moments[scenario]
+        said = attacker.one_of(SAID).format(attacker.mutated(attacker.one_of(FRAGMENTS)))
+        error = ApiError(attacker.one_of(CODES), said.replace("\0", "").encode(errors="replace").decode()[:4000])
+        with worlds.fresh("empty") as cloud:
+            cloud.world.faults.add(Fault(method=moment.method, error=error, skip=moment.occurrence - 1, times=None))
+            run = cloud.deploy()
+            cloud.world.faults.check()
+        left = Left(run.code, run.stdout, run.stderr, run.output_file.encode(), run.summary, 0.0)
+        with told(left, f"{scenario}: {error}"):
+            hold_harmless(left, {})
+            assert "fault of the action" not in left.stdout
+            for message in run.errors:
+                _, _, remedy = message.partition("What to do:")
+                words = [word for word in remedy.split() if "pwned" in word]
+                assert all(SAFE_TO_PASTE.fullmatch(word) for word in words), "a remedy is pasted into a shell"
+
+    row.each(list(moments), check, sample=3)
 
 
 def without_half_characters(text: str) -> str:
