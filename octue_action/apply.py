@@ -92,7 +92,7 @@ def _outcome(change: Change, before: list[Outcome], google: Google, *, adopt: bo
     attempts = _Attempts(change, google, read_first=whole_changed or change.action is Action.UPDATE, adopt=adopt)
     status, resource, failure = Status.FAILED, None, None
     try:
-        resource = google.repeat(attempts.make, quirks.OF_RESOURCES)
+        resource = google.repeat(attempts.make, quirks.OF_RESOURCES, about=change.resource.label)
     except Cancelled as cancelled:
         status = Status.UNFINISHED if cancelled.begun or google.writes > writes else Status.NOT_BEGUN
     except Failure as error:

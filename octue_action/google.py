@@ -243,9 +243,10 @@ class Google:
         except Cancelled:
             raise Cancelled(begun=begun) from None
 
-    def repeat(self, attempt: Callable[[], Answer], passing: Sequence[Quirk]) -> Answer:
+    def repeat(self, attempt: Callable[[], Answer], passing: Sequence[Quirk], *, about: str = "") -> Answer:
         """Try until it succeeds, or fails with something that does not pass, or not in time.
 
+        :param about: what is tried, where that is not plain from what is told of the quirk.
         :raises Failure: of the last try.
         :raises Cancelled: where the run is to end first.
         """
@@ -258,15 +259,15 @@ class Google:
                 if quirk is None:
                     raise
                 try:
-                    next(waits.setdefault(quirk, self._waits(quirk)))
+                    next(waits.setdefault(quirk, self._waits(quirk, about)))
                 except StopIteration:
                     raise failure from failure.__cause__
 
-    def _waits(self, quirk: Quirk) -> Iterator[None]:
+    def _waits(self, quirk: Quirk, about: str) -> Iterator[None]:
         """Wait as often as the quirk has time for, telling once, and not for every try, what is waited for."""
         end = self.cancellation.now() + quirk.seconds
         if quirk.told:
-            self.progress(quirk.told)
+            self.progress(f"{about}: {quirk.told}" if about else quirk.told)
         for pause in quirk.pauses():
             if self.cancellation.now() + pause > end:
                 return

@@ -22,7 +22,7 @@ LONGEST_PAUSE = 15.0
 class Quirk:
     """A refusal that is known to pass by itself.
 
-    :param told: what is waited for, as a sentence for the log; empty where it is not worth one.
+    :param told: what is waited for, for the log; empty where it is not worth a line.
     :param holds: whether a failure is this one.
     :param seconds: how long it is waited for, from the first one on.
     :param times: how often it is tried again at most; None for as often as there is time.
@@ -168,7 +168,8 @@ PROJECT_NOT_YET_READY = Quirk(
 Source: hashicorp/terraform-provider-google, PubsubTopicProjectNotReady.
 """
 
-# Of a resource that is to be made what it should be: it is read and compared again before anything is written again
+# Of a resource that is to be made what it should be: it is read and compared again before anything is written again.
+# What is told of these stands behind the resource's name.
 
 CHANGED_MEANWHILE = Quirk("", _is("ABORTED"), 5 * 60.0)
 """Somebody else changed the same thing, or the same policy, between our reading and our writing.
@@ -176,11 +177,11 @@ CHANGED_MEANWHILE = Quirk("", _is("ABORTED"), 5 * 60.0)
 Sources: DataBiosphere/leonardo#737 for policies; Cloud Run's audit logs for services.
 """
 
-OUTCOME_UNKNOWN = Quirk("An answer was lost. Looking what became of it.", OUTAGE.holds, 2 * 60.0)
+OUTCOME_UNKNOWN = Quirk("an answer was lost; looking what became of it", OUTAGE.holds, 2 * 60.0)
 """A write of which nobody knows whether it was done."""
 
 EXISTS_ALREADY = Quirk(
-    "It exists already. Reading it.",
+    "it exists already; reading it",
     _any(_is("ALREADY_EXISTS", method="create_"), _is("ALREADY_EXISTS", of_operation=True)),
     7 * 60.0,
 )
@@ -204,7 +205,7 @@ NOT_YET_AS_WRITTEN = Quirk("", lambda failure: isinstance(failure, NotAsWritten)
 """A reading that is older than our writing."""
 
 CONTAINER_IMPORT_FAILED = Quirk(
-    "Cloud Run could not import the image. Trying once more.",
+    "Cloud Run could not import the image; trying once more",
     _is(says="error during container import", of_operation=True),
     60.0,
     times=1,
@@ -212,7 +213,7 @@ CONTAINER_IMPORT_FAILED = Quirk(
 """Source: Cloud Run's troubleshooting page, which says to try again."""
 
 IMAGE_NOT_YET_READABLE = Quirk(
-    "Waiting until Cloud Run may read the image.",
+    "waiting until Cloud Run may read the image",
     _is(says="must have permission to read the image", of_operation=True),
     5 * 60.0,
     times=2,
