@@ -84,6 +84,15 @@ def test_what_is_not_ours_is_refused_by_name(cloud: Cloud) -> None:
     assert make_plan([Thing(thing_id="a")], cloud.door, adopt=True).refusals == ()
 
 
+def test_what_is_not_ours_is_not_replaced_either(cloud: Cloud) -> None:
+    cloud.things["a"] = Thing(thing_id="a", colour="blue", ours=False)
+
+    plan = make_plan([Thing(thing_id="a")], cloud.door, adopt=False)
+
+    assert [change.action for change in plan.changes] == [Action.REPLACE]
+    assert len(plan.refusals) == 1
+
+
 def test_the_plan_for_programs_has_no_sensitive_value(cloud: Cloud) -> None:
     cloud.things["a"] = Thing(thing_id="a", secrets={"x": "old-secret"})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 
@@ -18,6 +19,7 @@ ACT_AS = "Permission 'iam.serviceaccounts.actAs' denied on service account a@b (
 GET_TOKENS = "Google Cloud Run Service Agent does not have permission to get access tokens for the service account a@b."
 PER_MINUTE = "Quota exceeded for quota metric 'M' and limit 'L per minute' of service 's'."
 RECEIVE = 'Permission "eventarc.events.receiveEvent" denied on "a@b"'
+READY = "The project is not ready. Please retry this operation later."
 IMPORT = "The service has encountered an error during container import. Please try again later."
 READ_IMAGE = "Cloud Run Service Agent must have permission to read the image, i. If you just enabled the Cloud Run API"
 
@@ -45,6 +47,7 @@ CASES: dict[str, tuple[list[Failure], list[Failure]]] = {
             error("UNAVAILABLE", reason="RATE_LIMIT_EXCEEDED"),
             error("PERMISSION_DENIED", "Quota exceeded for quota metric 'M' and limit 'L per day' of service 's'."),
             error("PERMISSION_DENIED"),
+            error("INVALID_ARGUMENT", PER_MINUTE),
             Failure(PER_MINUTE),
         ],
     ),
@@ -74,6 +77,7 @@ CASES: dict[str, tuple[list[Failure], list[Failure]]] = {
             error("INVALID_ARGUMENT", ACCOUNT),
             error("NOT_FOUND", ACCOUNT),
             error("FAILED_PRECONDITION", ""),
+            error("OUT_OF_RANGE", ""),
             error("PERMISSION_DENIED", RECEIVE),
         ],
         [
@@ -81,11 +85,15 @@ CASES: dict[str, tuple[list[Failure], list[Failure]]] = {
             error("PERMISSION_DENIED", "Permission 'eventarc.triggers.create' denied"),
             error("NOT_FOUND", ""),
             error("PERMISSION_DENIED", ""),
+            error("NOT_FOUND", RECEIVE),
         ],
     ),
     "PROJECT_NOT_YET_READY": (
-        [error("FAILED_PRECONDITION", "The project is not ready. Please retry this operation later.")],
-        [error("FAILED_PRECONDITION", "The policy constraints/gcp.resourceLocations forbids it."), error("ABORTED")],
+        [error("FAILED_PRECONDITION", READY)],
+        [
+            error("FAILED_PRECONDITION", "The policy constraints/gcp.resourceLocations forbids it."),
+            error("ABORTED", READY),
+        ],
     ),
     "CHANGED_MEANWHILE": ([error("ABORTED")], [error("ALREADY_EXISTS"), error("ABORTED", ended=True)]),
     "EXISTS_ALREADY": (
@@ -94,7 +102,11 @@ CASES: dict[str, tuple[list[Failure], list[Failure]]] = {
     ),
     "GONE_MEANWHILE": (
         [error("NOT_FOUND", method="update_topic"), error("NOT_FOUND", method="patch_service_account")],
-        [error("NOT_FOUND", method="create_trigger"), error("NOT_FOUND", method="get_update_topic")],
+        [
+            error("NOT_FOUND", method="create_trigger"),
+            error("ABORTED", method="update_topic"),
+            error("NOT_FOUND", method="get_update_topic"),
+        ],
     ),
     "SERVICE_ACCOUNT_READ_AS_FORBIDDEN": (
         [error("PERMISSION_DENIED", method="get_service_account")],
@@ -123,6 +135,79 @@ def test_a_quirk_is_that_refusal_and_no_other(name: str) -> None:
     assert [ALL[name].holds(failure) for failure in others] == [False] * len(others)
 
 
+MINUTE = 60.0
+WAITS = {
+    "OUTAGE": (1 * MINUTE, None),
+    "RATE_LIMITED": (2 * MINUTE, None),
+    "TOKEN_REFUSED": (1 * MINUTE, 1),
+    "OPERATION_NOT_YET_VISIBLE": (1 * MINUTE, None),
+    "SERVICE_ACCOUNT_NOT_YET_IN_POLICIES": (7 * MINUTE, None),
+    "SERVICE_ACCOUNT_NOT_YET_USABLE": (7 * MINUTE, None),
+    "CLOUD_RUN_AGENT_NOT_READY": (5 * MINUTE, None),
+    "EVENTARC_AGENT_NOT_READY": (7 * MINUTE, None),
+    "SERVICE_ACCOUNT_NOT_YET_IN_EVENTARC": (7 * MINUTE, None),
+    "PROJECT_NOT_YET_READY": (5 * MINUTE, None),
+    "CHANGED_MEANWHILE": (5 * MINUTE, None),
+    "OUTCOME_UNKNOWN": (2 * MINUTE, None),
+    "EXISTS_ALREADY": (7 * MINUTE, None),
+    "GONE_MEANWHILE": (1 * MINUTE, 2),
+    "SERVICE_ACCOUNT_READ_AS_FORBIDDEN": (7 * MINUTE, None),
+    "NOT_YET_AS_WRITTEN": (1 * MINUTE, 3),
+    "CONTAINER_IMPORT_FAILED": (1 * MINUTE, 1),
+    "IMAGE_NOT_YET_READABLE": (5 * MINUTE, 2),
+}
+"""How long each may take, and how often it is tried again at most."""
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_quirk_is_waited_for_as_long_and_as_often_as_was_seen_to_be_needed(name: str) -> None:
+    assert (ALL[name].seconds, ALL[name].times) == WAITS[name]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_is_waited_for_is_told_in_a_sentence_or_of_a_resource_in_what_goes_behind_its_name(name: str) -> None:
+    behind_a_name = ALL[name] in quirks.OF_RESOURCES
+    assert re.fullmatch(r"([A-Z]?[a-z][^.]+[a-z])?" if behind_a_name else r"([A-Z][a-z][^.]+\.)?", ALL[name].told)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_takes_minutes_is_told_unless_it_is_the_business_of_somebody_else(name: str) -> None:
+    is_worth_a_line = ALL[name].seconds > 1 * MINUTE or name == "CONTAINER_IMPORT_FAILED"
+    of_somebody_else = {"CHANGED_MEANWHILE", "SERVICE_ACCOUNT_READ_AS_FORBIDDEN"}
+    assert bool(ALL[name].told) == (is_worth_a_line and name not in of_somebody_else)
+
+
+def passed(passing: tuple[Quirk, ...], failure: Failure) -> bool:
+    return any(quirk.holds(failure) for quirk in passing)
+
+
+def test_a_reading_is_repeated_after_an_outage_a_rate_limit_or_a_refused_token() -> None:
+    for name in ("OUTAGE", "RATE_LIMITED", "TOKEN_REFUSED"):
+        assert all(passed(quirks.OF_READINGS, failure) for failure in CASES[name][0])
+
+
+def test_a_write_is_repeated_as_it_is_after_a_rate_limit_or_a_refused_token() -> None:
+    for name in ("RATE_LIMITED", "TOKEN_REFUSED"):
+        assert all(passed(quirks.OF_WRITES, failure) for failure in CASES[name][0])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CHANGED_MEANWHILE",
+        "OUTCOME_UNKNOWN",
+        "EXISTS_ALREADY",
+        "GONE_MEANWHILE",
+        "SERVICE_ACCOUNT_READ_AS_FORBIDDEN",
+        "NOT_YET_AS_WRITTEN",
+        "CONTAINER_IMPORT_FAILED",
+        "IMAGE_NOT_YET_READABLE",
+    ],
+)
+def test_a_resource_is_looked_at_again_after_what_leaves_open_how_it_is(name: str) -> None:
+    assert all(passed(quirks.OF_RESOURCES, failure) for failure in CASES[name][0])
+
+
 @pytest.mark.parametrize("passing", [quirks.OF_READINGS, quirks.OF_WRITES, quirks.OF_RESOURCES])
 def test_a_missing_permission_or_a_wrong_value_never_passes(passing: tuple[Quirk, ...]) -> None:
     permanent = [
@@ -145,8 +230,8 @@ def test_pauses_grow_and_are_drawn_at_random_below_their_limit() -> None:
     drawn = [list(itertools.islice(quirks.OUTAGE.pauses(), 12)) for _ in range(200)]
     most = [max(pauses) for pauses in zip(*drawn, strict=True)]
 
-    assert most[0] <= quirks.OUTAGE.first
-    assert all(pause <= quirks.LONGEST_PAUSE for pauses in drawn for pause in pauses)
+    assert 0.25 < most[0] <= 0.5
+    assert 14.0 < max(max(pauses) for pauses in drawn) <= 15.0
     assert most[-1] > 10 * most[0]
     assert len({pauses[0] for pauses in drawn}) > 100
 
@@ -158,8 +243,8 @@ def test_a_quirk_that_is_tried_a_few_times_only_has_as_many_pauses() -> None:
 
 
 def test_the_image_is_given_more_time_than_a_reading() -> None:
-    first = [next(quirks.IMAGE_NOT_YET_READABLE.pauses()) for _ in range(100)]
-    assert quirks.LONGEST_PAUSE < max(first) <= quirks.IMAGE_NOT_YET_READABLE.first
+    first = [next(quirks.IMAGE_NOT_YET_READABLE.pauses()) for _ in range(1000)]
+    assert 29.0 < max(first) <= 30.0
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -35,6 +35,20 @@ def test_what_google_cloud_tells_is_not_compared() -> None:
     assert diff(Thing(thing_id="a", told=""), Thing(thing_id="a", told="news", ours=False)) == ()
 
 
+def test_what_a_resource_is_and_what_it_needs_is_not_compared() -> None:
+    wanted = Thing(thing_id="a", depends_on=("thing.b",), part_of="thing.c")
+
+    assert diff(wanted, Thing(thing_id="a")) == ()
+
+
+def test_every_key_of_a_map_that_is_not_there_at_all_is_to_be_added() -> None:
+    there = Thing(thing_id="a", secrets=None)  # type: ignore[arg-type]  # as a kind may read what was never set
+
+    changes = diff(Thing(thing_id="a", secrets={"x": "1"}), there)
+
+    assert changes == (FieldChange("secrets[x]", None, "1", sensitive=True),)
+
+
 def test_a_sensitive_map_is_compared_key_by_key() -> None:
     changes = diff(Thing(thing_id="a", secrets={"x": "1", "y": "2"}), Thing(thing_id="a", secrets={"y": "3", "z": "4"}))
 
