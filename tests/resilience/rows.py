@@ -19,6 +19,23 @@ PROPERTY = "row"
 
 _SHOWN_FAILURES = 20
 
+_ORDER = (
+    "crash, then run again",
+    "real SIGKILL of the process, then again",
+    "single fault",
+    "write with unknown outcome",
+    "delays of visibility",
+    "concurrent runs",
+    "policy merge",
+    "fuzzed inputs and octue.yaml",
+    "signals",
+    "secrets",
+    "no-op",
+    "each of the 53 failures",
+    "partial failure",
+)
+"""In which the rows are shown; any other comes after them."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -72,6 +89,7 @@ class Row:
         :param at_once: how many are checked at the same time, where they wait more than they work.
         """
         chosen = self.choice.of(scenarios, sample, self.test)
+        self.scenarios += len(chosen)
         begin = time.perf_counter()
         with ThreadPoolExecutor(at_once) as pool:
             for future in [pool.submit(self._try, scenario, check) for scenario in chosen]:
@@ -81,7 +99,6 @@ class Row:
             pytest.fail(self._told(len(chosen)), pytrace=False)
 
     def _try(self, scenario: Scenario, check: Callable[[Scenario], None]) -> None:
-        self.scenarios += 1
         try:
             check(scenario)
         except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - whatever it is, the others are tried
@@ -120,9 +137,8 @@ class Table:
     def lines(self) -> list[str]:
         """A line per row."""
         return [
-            f"{title}: {row['scenarios']} scenarios, {row['scenarios'] - len(row['failures'])} passed, "
-            f"{row['seconds']:.1f} s"
-            for title, row in self.rows.items()
+            f"{row['row']}: {row['scenarios']} scenarios, {row['passed']} passed, {row['seconds']} s"
+            for row in self.as_json()
         ]
 
     def as_json(self) -> list[dict[str, Any]]:
@@ -135,5 +151,9 @@ class Table:
                 "seconds": round(row["seconds"], 1),
                 "failures": row["failures"],
             }
-            for title, row in self.rows.items()
+            for title, row in sorted(self.rows.items(), key=lambda item: _place(item[0]))
         ]
+
+
+def _place(title: str) -> int:
+    return _ORDER.index(title) if title in _ORDER else len(_ORDER)
