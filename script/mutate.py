@@ -209,18 +209,20 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("files", nargs="*", metavar="FILE")
     parser.add_argument("-n", type=int, default=os.cpu_count() or 1, dest="processes")
     given = parser.parse_args(arguments)
+    listed = {target.file: target for target in targets()}
+    for file in given.files:
+        if file not in listed:
+            parser.error(f"{file} is none of {', '.join(listed)}")
     os.chdir(ROOT)
     hypothesis.settings.register_profile("mutants", derandomize=True, database=None, phases=PHASES)
     hypothesis.settings.load_profile("mutants")
     for library in LIBRARIES:
         importlib.import_module(library)
     results = []
-    for target in targets():
-        if given.files and target.file not in given.files:
-            continue
+    for file in given.files or listed:
         began = time.monotonic()
-        results.append(run(target, given.processes))
-        print(f"{target.file}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+        results.append(run(listed[file], given.processes))
+        print(f"{file}: {time.monotonic() - began:.0f} s", file=sys.stderr)
     print("\n".join(told(results)))
     return 1 if any(result.unexplained or result.stale for result in results) else 0
 
