@@ -214,6 +214,16 @@ def test_an_update_whose_answer_is_lost_is_read_back_and_not_made_again(cloud: C
     assert outcome.change.action is Action.UPDATE
 
 
+def test_an_answer_that_is_lost_is_told_with_the_name_of_what_was_written(cloud: Cloud) -> None:
+    told: list[str] = []
+    cloud.progress = told.append
+    cloud.errors["create a"] = [LOST]
+
+    run(cloud, Thing(thing_id="a"))
+
+    assert told == ["Thing a: an answer was lost; looking what became of it"]
+
+
 def test_a_write_that_was_not_done_is_made_again(cloud: Cloud) -> None:
     cloud.errors["create a"] = [LOST]
 
