@@ -22,6 +22,7 @@ from octue_action.diagnosis import explain
 from octue_action.failure import Failure, GoogleError
 from octue_action.google import SCOPE, session_for
 from octue_action.problems import Rejected
+from octue_action.redaction import redacted
 
 if TYPE_CHECKING:
     from octue_action.settings import GitHubContext, Settings
@@ -41,9 +42,6 @@ SHOWN_CLAIMS = (
 """Claims of GitHub's token that attribute conditions are written with; none of them is secret."""
 
 Mask = Callable[[str], None]
-
-_TOKEN = re.compile(r"ya29\.[^\s\"']+|eyJ[\w-]+(\.[\w-]*)*")
-"""Google's access tokens and JSON web tokens, wherever they stand."""
 
 GOOGLES_HOSTS = frozenset({"sts.googleapis.com", "iamcredentials.googleapis.com", "oauth2.googleapis.com"})
 """Where credentials may be exchanged: the hosts that google-github-actions/auth and Google's keys name."""
@@ -109,7 +107,7 @@ class _Masked(Credentials):
             raise google.auth.exceptions.RefreshError("The run is to end.") from None
         except (google.auth.exceptions.RefreshError, google.auth.exceptions.TransportError) as error:
             # A renewal's errors reach people by way of gRPC, which adds all that they say to its own message.
-            said = [_TOKEN.sub("(token)", str(argument)) for argument in error.args]
+            said = [redacted(str(argument)) for argument in error.args]
             raise google.auth.exceptions.RefreshError(*said) from None
         if not isinstance(self._credentials.token, str):
             raise TypeError("google-auth takes any answer with a time for one with a token")
@@ -179,7 +177,7 @@ def _from_file(settings: Settings) -> Credentials:
         credentials: Credentials = _loader(content["type"])(content, scopes=[SCOPE])
     except (google.auth.exceptions.GoogleAuthError, Rejected, *_GARBAGE) as error:
         raise AuthenticationError(
-            _TOKEN.sub("(token)", f"The credentials file {path} cannot be used: {type(error).__name__}: {error}"),
+            redacted(f"The credentials file {path} cannot be used: {type(error).__name__}: {error}"),
             "Remove GOOGLE_APPLICATION_CREDENTIALS and give this action `workload_identity_provider` instead.",
         ) from None
     return credentials
@@ -396,4 +394,4 @@ def _said(error: Exception) -> str:
             text = f"{text}: {answer['error_description']}"
         if not isinstance(text, str):
             text = "the refusal makes no sense"
-    return _TOKEN.sub("(token)", str(text))
+    return redacted(str(text))

@@ -251,7 +251,17 @@ def _annotate_ended(what: str, runner: Runner, cancellation: Cancellation) -> No
 def _annotate(failure: Failure, title: str, runner: Runner) -> None:
     runner.error(_with_remedy(failure), title=title)
     if failure.__cause__ is not None:
-        runner.debug("".join(traceback.format_exception(failure.__cause__)))
+        runner.debug(_trace(failure.__cause__))
+
+
+def _trace(error: BaseException | None) -> str:
+    """Where an error comes from, and what it says; of one of Google's not the details, which hold the whole answer."""
+    text = ""
+    while error is not None:
+        message = getattr(error, "message", None)
+        text += "".join(traceback.format_tb(error.__traceback__)) + f"{type(error).__name__}: {message or error}\n"
+        error = error.__cause__ if message is None else None  # beneath is what gRPC noted of the answer
+    return text
 
 
 def _told(problem: Problem) -> str:

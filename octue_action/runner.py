@@ -24,6 +24,8 @@ from typing import TextIO
 from actions_toolkit.command import Command
 from actions_toolkit.file_command import prepare_key_value_message
 
+from octue_action.redaction import redacted
+
 _ANNOTATIONS_OF_EACH_KIND = 10  # the runner drops what comes after, per step
 _ANNOTATION_LENGTH = 4096  # of the message, in UTF-16 units; the runner cuts the rest off without a word
 _OUTPUTS_SIZE = 1_000_000  # bytes of a job's outputs, which GitHub counts in UTF-16
@@ -160,7 +162,7 @@ class Runner:
         for name in outputs:
             if not _OUTPUT_NAME.fullmatch(name):
                 raise ValueError(f"{name!r} cannot be the name of an output: letters, digits, '-' and '_' only")
-        kept = self._within_limit(outputs)
+        kept = self._within_limit({name: redacted(value) for name, value in outputs.items()})
         path = self._environment.get("GITHUB_OUTPUT")
         if not path:
             self.info("\n".join(f"{name} = {value}" for name, value in kept.items()))
@@ -201,15 +203,15 @@ class Runner:
                 tail = f"\n[GitHub shows ten of each kind: any further {kind} is only in the log of this step]"
             shown = _fit_message(text, tail)
             properties = {"title": title, **place}
-            self._issue(kind, shown, {name: visible(value) for name, value in properties.items() if value})
+            self._issue(kind, shown, {name: visible(redacted(value)) for name, value in properties.items() if value})
             if shown != text + tail:
                 self._print(text)
 
     def _hidden(self, text: str) -> str:
-        """The text without what is masked: where a long message is cut, half a token would match no mask."""
+        """The text without tokens and what is masked: where a long message is cut, half a token would match no mask."""
         for secret in sorted(self._masked, key=len, reverse=True):
             text = text.replace(secret, "***")
-        return text
+        return redacted(text)
 
     def _within_limit(self, outputs: Mapping[str, str]) -> dict[str, str]:
         kept = dict(outputs)
