@@ -132,7 +132,7 @@ def _variants(node: Any, *, is_condition: bool, is_run_later: bool) -> Iterator[
     :param is_run_later: whether it is a part of a statement of a function; elsewhere nothing would work without it.
     """
     if is_condition:
-        yield from (ast.Constant(True), ast.Constant(False))
+        yield from (ast.Constant(truth) for truth in (True, False) if getattr(node, "value", None) is not truth)
     if isinstance(node, ast.stmt):
         yield from _other_statements(node) if is_run_later else ()
     elif isinstance(node, ast.Constant):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Self
+from typing import Self, cast
 
 import pytest
 
@@ -107,6 +107,35 @@ def test_a_part_is_compared_again_when_its_whole_was_changed(cloud: Cloud) -> No
 
     assert outcomes["part"].change.action is Action.UPDATE
     assert cloud.things["part"].size == 600
+
+
+def test_what_only_comes_after_something_is_not_compared_again_when_that_was_changed(cloud: Cloud) -> None:
+    run(cloud, Thing(thing_id="a"), Thing(thing_id="b", depends_on=("thing.a",)))
+
+    assert cloud.calls == ["create a", "create b"]
+
+
+def test_what_this_run_has_only_waited_for_was_made_all_the_same(cloud: Cloud) -> None:
+    class BegunBySomebodyElse(Thing):
+        def create(self, google: Google) -> Self:
+            made = super().create(google)
+            cloud.writes = 0
+            return made
+
+    outcome = run(cloud, BegunBySomebodyElse(thing_id="a"))["a"]
+
+    assert (outcome.status, outcome.change.action) == (Status.APPLIED, Action.CREATE)
+
+
+def test_an_outcome_says_how_long_it_took(cloud: Cloud) -> None:
+    class Slow(Thing):
+        def create(self, google: Google) -> Self:
+            google.cancellation.pause(3.0)
+            return super().create(google)
+
+    outcomes = run(cloud, Slow(thing_id="a"), Slow(thing_id="b", depends_on=("thing.a",)))
+
+    assert [outcome.seconds for outcome in outcomes.values()] == [3.0, 3.0]
 
 
 def test_a_conflict_is_begun_again_from_reading(cloud: Cloud) -> None:
@@ -360,10 +389,12 @@ def test_an_answer_that_is_not_what_was_wanted_is_a_failure(cloud: Cloud) -> Non
             return self._stubborn(super().update(google, actual))
 
         def _stubborn(self, written: Self) -> Self:
-            cloud.things["a"] = replace(written, size=99)
-            return replace(written, size=99)
+            cloud.things["a"] = replace(written, size=99, secrets={"x": "1"})
+            return cast(Self, cloud.things["a"])
 
     outcome = run(cloud, Stubborn(thing_id="a"))["a"]
 
     assert outcome.status is Status.FAILED
-    assert "is not as it should be: size" in str(outcome.failure)
+    assert outcome.failure is not None
+    assert outcome.failure.message == "The Thing a was written, but is not as it should be: size, secrets[x]."
+    assert outcome.failure.remedy == "Run the job again; if it stays, somebody or something else changes it too."

@@ -226,6 +226,28 @@ def test_trouble_that_does_not_pass_in_time_is_the_error_that_it_was(google: Goo
     assert quirks.OUTAGE.seconds - quirks.LONGEST_PAUSE <= clock.time <= quirks.OUTAGE.seconds
 
 
+def test_what_lasts_a_moment_only_is_waited_for_without_a_word(google: Google, fail: Fail) -> None:
+    quiet = by(SimulatedClock(), google)
+    said: list[str] = []
+    quiet.progress = said.append
+    fail("get", refused(grpc.StatusCode.UNAVAILABLE), times=3)
+    read_policy(quiet)
+    assert said == []
+
+
+def test_a_try_at_the_very_end_of_the_time_is_still_made(google: Google, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, tries = SimulatedClock(), list[float]()
+    monkeypatch.setattr(quirks.Quirk, "pauses", lambda _: itertools.repeat(quirks.OUTAGE.seconds / 4))
+
+    def attempt() -> None:
+        tries.append(clock.time)
+        raise GoogleError("m", "UNAVAILABLE", "no")
+
+    with pytest.raises(GoogleError):
+        by(clock, google).repeat(attempt, [quirks.OUTAGE])
+    assert tries == [quirks.OUTAGE.seconds * quarter / 4 for quarter in range(5)]
+
+
 def test_a_reading_that_gets_no_answer_is_asked_for_once_more(google: Google) -> None:
     clock, calls = SimulatedClock(), []
 

@@ -131,6 +131,12 @@ def test_a_binding_with_the_title_of_a_condition_is_neither_the_role_nor_ours_to
     assert list(policy.bindings) == [*policy_with(MEMBER, title="for a while").bindings, *policy_with(MEMBER).bindings]
 
 
+def test_a_member_joins_those_who_have_the_role_already() -> None:
+    policy = policy_with("user:owner@example.com")
+    assert add_member(policy, ROLE, MEMBER)
+    assert policy == policy_with("user:owner@example.com", MEMBER)
+
+
 def test_a_binding_of_nobody_is_left_alone() -> None:
     policy = policy_with()
     add_member(policy, ROLE, MEMBER)
