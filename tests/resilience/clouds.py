@@ -111,9 +111,13 @@ class Cloud:
         :param job: whose step it is; the cloud's own where none is given.
         :param variables: beside those of the runner.
         """
-        job = job or self.job
-        environment = {**self.environment(inputs, job), **(variables or {})}
-        return job.here(environment, cancellation or self.cancellation())
+        job, cancellation = job or self.job, cancellation or self.cancellation()
+        try:
+            return job.here({**self.environment(inputs, job), **(variables or {})}, cancellation)
+        finally:
+            # What ends with its process otherwise: connections, and what they keep from being forgotten.
+            cancellation.cut()
+            cancellation.cut = lambda: None
 
     def settle(self) -> None:
         """Let whatever was begun end."""
