@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -41,6 +42,7 @@ class Outcome:
     :param seconds: how long it took.
     :param resource: the resource as it stands now; None where that is not known.
     :param failure: why it failed.
+    :param has_written: whether this run has changed something, or nobody knows whether it has.
     :param waited_on: labels of the resources whose failure it was skipped for.
     """
 
@@ -50,6 +52,7 @@ class Outcome:
     resource: Resource | None = None
     failure: Failure | None = None
     waited_on: tuple[str, ...] = ()
+    has_written: bool = False
 
     @property
     def is_cut_short(self) -> bool:
@@ -65,7 +68,7 @@ def apply(plan: Plan, google: Google, tell: Listener) -> tuple[Outcome, ...]:
 
     :param plan: one without refusals.
     :param google: the door to Google Cloud.
-    :param tell: called with each outcome as it comes, from several threads.
+    :param tell: called with each outcome as it comes, from several threads; a log that nobody takes stops nothing.
     :returns: the outcomes in the order of the plan.
     """
     outcomes: dict[str, Outcome] = {}
@@ -74,7 +77,8 @@ def apply(plan: Plan, google: Google, tell: Listener) -> tuple[Outcome, ...]:
         change = plan.by_address[address]
         before = [outcomes[on] for on in change.resource.depends_on if on in outcomes]
         outcome = outcomes[address] = _outcome(change, before, google, adopt=plan.adopt)
-        tell(outcome)
+        with contextlib.suppress(OSError):
+            tell(outcome)
         return outcome
 
     walk({address: set(change.resource.depends_on) for address, change in plan.by_address.items()}, visit)
@@ -89,10 +93,11 @@ def _outcome(change: Change, before: list[Outcome], google: Google, *, adopt: bo
         o.status is Status.APPLIED for o in before if o.change.resource.address == change.resource.part_of
     )
     start, writes = google.cancellation.now(), google.writes
-    attempts = _Attempts(change, google, read_first=whole_changed or change.action is Action.UPDATE, adopt=adopt)
+    attempts = _Attempts(change, google, plan_may_be_old=whole_changed, adopt=adopt)
     status, resource, failure = Status.FAILED, None, None
     try:
-        resource = google.repeat(attempts.make, quirks.OF_RESOURCES, about=change.resource.label)
+        passing = (*change.resource.passing, *quirks.OF_RESOURCES)
+        resource = google.repeat(attempts.make, passing, about=change.resource.label)
     except Cancelled as cancelled:
         status = Status.UNFINISHED if cancelled.begun or google.writes > writes else Status.NOT_BEGUN
     except Failure as error:
@@ -103,8 +108,11 @@ def _outcome(change: Change, before: list[Outcome], google: Google, *, adopt: bo
         # A write whose answer was lost was this run's all the same, though its resource then reads as it should be.
         is_unchanged = attempts.change.action is Action.NO_OP and google.writes == writes
         status = Status.UNCHANGED if is_unchanged else Status.APPLIED
+    if failure is not None and attempts.has_deleted:
+        failure.aftermath = f"The {change.resource.title} of before is deleted already. {failure.aftermath}".rstrip()
     made = attempts.change if status is Status.UNCHANGED or attempts.change.action is not Action.NO_OP else change
-    return Outcome(made, status, google.cancellation.now() - start, resource, failure)
+    has_written = google.writes > writes
+    return Outcome(made, status, google.cancellation.now() - start, resource, failure, has_written=has_written)
 
 
 class _Attempts:
@@ -112,16 +120,20 @@ class _Attempts:
 
     :param change: as planned.
     :param google: the door to Google Cloud.
-    :param read_first: whether the first attempt, too, reads and compares before it writes. An update writes what was
-        read with it, and what came before in this run, as a build, may have changed it.
+    :param plan_may_be_old: whether what came before in this run, as a build, may have changed what was planned upon.
     :param adopt: whether what is not ours may be taken over.
+
+    ``has_deleted`` says whether a replacement has got as far as deleting what was there.
     """
 
-    def __init__(self, change: Change, google: Google, *, read_first: bool, adopt: bool) -> None:
+    def __init__(self, change: Change, google: Google, *, plan_may_be_old: bool, adopt: bool) -> None:
         self.change = change
+        self.has_deleted = False
         self._google = google
-        self._reads = read_first
         self._adopt = adopt
+        # A change writes upon what is there, and a replacement deletes it: neither goes by what was there a while ago.
+        self._reads = plan_may_be_old or change.action in {Action.UPDATE, Action.REPLACE}
+        self._is_written = False
 
     def make(self) -> Resource | None:
         """One attempt; another one compares again what is there, and writes only what is still missing.
@@ -134,8 +146,8 @@ class _Attempts:
         change = self.change
         # What this attempt may have done without an answer, the next one looks for.
         self.change = replace(change, resource=change.resource.retried())
-        resource = _write(change, self._google)
-        _check(change, resource)
+        resource = change.actual if self._is_written else self._write(change)
+        self._check(resource)
         return resource
 
     def _compare_again(self) -> None:
@@ -146,24 +158,29 @@ class _Attempts:
                 raise refusal
         self.change = compare(resource, actual)
 
+    def _write(self, change: Change) -> Resource | None:
+        desired, actual = change.resource, change.actual
+        if change.action is Action.CREATE:
+            return desired.create(self._google)
+        if actual is None or change.action is Action.NO_OP:
+            return actual
+        if change.action is Action.UPDATE:
+            return desired.update(self._google, actual)
+        actual.delete(self._google)
+        self.has_deleted = True
+        return desired.create(self._google)
 
-def _write(change: Change, google: Google) -> Resource | None:
-    desired, actual = change.resource, change.actual
-    if change.action is Action.NO_OP or (actual is None and change.action is not Action.CREATE):
-        return actual
-    if change.action is Action.UPDATE and actual is not None:
-        return desired.update(google, actual)
-    if change.action is Action.REPLACE:
-        desired.delete(google)
-    return desired.create(google)
+    def _check(self, resource: Resource | None) -> None:
+        """Hold the answer of the write against what was wanted: a difference that remains is no success.
 
-
-def _check(change: Change, resource: Resource | None) -> None:
-    """Hold the answer of the write against what was wanted: a difference that remains is no success."""
-    left = diff(change.resource, resource) if resource is not None else ()
-    if left:
-        names = ", ".join(field.name for field in left)
-        raise NotAsWritten(
-            f"The {change.resource.label} was written, but is not as it should be: {names}.",
-            "Run the job again; if it stays, somebody or something else changes it too.",
-        )
+        From then on it is only read, and no more written, until it is as it was written.
+        """
+        wanted = self.change.resource
+        left = diff(wanted, resource) if resource is not None else ()
+        if left or (self._is_written and resource is None):
+            self._is_written = True
+            names = ", ".join(field.name for field in left) or "it does not show"
+            raise NotAsWritten(
+                f"The {wanted.label} was written, but is not as it should be: {names}.",
+                "Run the job again; if it stays, somebody or something else changes it too.",
+            )

@@ -107,8 +107,7 @@ class _Masked(Credentials):
             raise google.auth.exceptions.RefreshError("The run is to end.") from None
         except (google.auth.exceptions.RefreshError, google.auth.exceptions.TransportError) as error:
             # A renewal's errors reach people by way of gRPC, which adds all that they say to its own message.
-            said = [redacted(str(argument)) for argument in error.args]
-            raise google.auth.exceptions.RefreshError(*said) from None
+            raise google.auth.exceptions.RefreshError(_said(error)) from None
         if not isinstance(self._credentials.token, str):
             raise TypeError("google-auth takes any answer with a time for one with a token")
         self.token, self.expiry = self._credentials.token, self._credentials.expiry
@@ -123,7 +122,7 @@ def _patient(request: Callable[..., Any], mask: Mask, cancellation: Cancellation
     def ask(*arguments: Any, **named: Any) -> Any:
         for _ in cancellation.poll(TROUBLE_SECONDS, first=0.5, growth=2.0, most=5.0):
             try:
-                answer, lost = request(*arguments, **{"timeout": TOKEN_SECONDS, **named}), None
+                answer, lost = request(*arguments, **{**named, "timeout": cancellation.within(TOKEN_SECONDS)}), None
             except google.auth.exceptions.TransportError as error:
                 answer, lost = None, error
             if answer is not None and not _is_trouble(answer.status):
@@ -279,7 +278,7 @@ class _GitHubToken(identity_pool.SubjectTokenSupplier):
             url,
             params={"audience": self._audience},
             headers={"Authorization": f"bearer {secret}"},
-            timeout=TOKEN_SECONDS,
+            timeout=self._cancellation.within(TOKEN_SECONDS),
         )
         answer.raise_for_status()
         return answer

@@ -28,6 +28,9 @@ CUT_SECONDS = 2.0
 LAST_SECONDS = 1.0
 """How long telling what is known may take, before the process ends whatever it does."""
 
+SHORTEST_SECONDS = 0.1
+"""What a request is given when no time is left."""
+
 TOO_LONG = 1
 """Exit code of a run that has taken longer than it may."""
 
@@ -104,6 +107,10 @@ class Cancellation:
     def left(self) -> float:
         """How many seconds there are until the run must end; infinity where it has no limit."""
         return self._end - self.now()
+
+    def within(self, seconds: float) -> float:
+        """So many seconds, or as few as are left: the deadline of a request, which must not be zero."""
+        return max(SHORTEST_SECONDS, min(seconds, self.left()))
 
     def check(self) -> None:
         """Go on only where the run is not to end.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from octue_action import names
 from octue_action.graph import walk
-from octue_action.plan import Action, Plan
+from octue_action.plan import Action, Change, Plan
 from octue_action.resource import Resource
 from octue_action.resources.artifact_repository import ArtifactRepository
 from octue_action.resources.build_trigger import NEVER, BuildTrigger
@@ -221,17 +221,26 @@ def known(deployment: Deployment, existing: Existing) -> dict[str, Resource | No
     return read
 
 
-def without_looking_for_builds(plan: Plan) -> Plan:
-    """The plan in which an image looks for no build that is there already, where this run only makes its trigger."""
+def informed(plan: Plan) -> Plan:
+    """The plan in which each resource knows of those that this run only makes.
 
-    def settled(resource: Resource) -> Resource:
-        if not isinstance(resource, ContainerImage):
-            return resource
-        trigger = plan.by_address.get(f"{BuildTrigger.kind}.{resource.trigger.rpartition('/')[2]}")
-        is_new = trigger is not None and trigger.action is Action.CREATE
-        return replace(resource, trigger_stands=False) if is_new else resource
+    An image looks for no build that is there already where its trigger is new. And an account may be new to Cloud Run,
+    or to Eventarc, where this run makes it, or the first thing that runs as it: a run that was killed may have made it.
+    """
 
-    return replace(plan, changes=tuple(replace(c, resource=settled(c.resource)) for c in plan.changes))
+    def settled(change: Change) -> Resource:
+        resource: Resource = change.resource
+        if isinstance(resource, ContainerImage):
+            trigger = f"{BuildTrigger.kind}.{resource.trigger.rpartition('/')[2]}"
+            return replace(resource, trigger_stands=not is_made.get(trigger, False))
+        if isinstance(resource, CloudRunService | EventarcTrigger):
+            account = is_made.get(f"{ServiceAccount.kind}.{resource.service_account}", False)
+            is_new = account or change.action is not Action.UPDATE
+            return replace(resource, account_may_be_new=resource.account_may_be_new and is_new)
+        return resource
+
+    is_made = {address: change.action is Action.CREATE for address, change in plan.by_address.items()}
+    return replace(plan, changes=tuple(replace(c, resource=settled(c)) for c in plan.changes))
 
 
 def _runtime_account(

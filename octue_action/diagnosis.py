@@ -111,9 +111,9 @@ def explained(
 
     The parameters are those of ``explain``.
     """
-    if not isinstance(failure, GoogleError) or failure.remedy:
-        return failure
-    diagnosis = explain(failure, project_id=project_id, region=region, caller=caller, octue_role=octue_role)
+    diagnosis = None
+    if isinstance(failure, GoogleError) and not failure.remedy:
+        diagnosis = explain(failure, project_id=project_id, region=region, caller=caller, octue_role=octue_role)
     if diagnosis is None and not failure.aftermath:
         return failure
     cause = f"{diagnosis.cause}\nGoogle's answer: {failure.message}" if diagnosis else failure.message
@@ -141,7 +141,7 @@ def _derived(places: Mapping[str, str]) -> dict[str, str]:
     return sound
 
 
-_ACCOUNT = r"[\w-][\w.-]*@[\w.-]+\w"
+_ACCOUNT = r"\w[\w.-]*@[\w.-]+\w"
 _NAME = r"\w[\w.-]*"
 
 _SOUND: Mapping[str, str] = {

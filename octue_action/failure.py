@@ -13,6 +13,8 @@ class Failure(Exception):
     :param message: what happened and why.
     :param remedy: one thing to do, which can be pasted; empty where none is known.
     :param log_url: of a build that failed: where its log is.
+
+    ``aftermath`` is what stands, or no longer stands, because of it, as a sentence; empty where nothing is to be said.
     """
 
     def __init__(self, message: str, remedy: str = "", log_url: str = "") -> None:
@@ -20,6 +22,7 @@ class Failure(Exception):
         self.message = message
         self.remedy = remedy
         self.log_url = log_url
+        self.aftermath = ""
 
     def __str__(self) -> str:
         return self.message
@@ -33,7 +36,6 @@ class GoogleError(Failure):
     :param said: Google's own words.
     :param reason: ``ErrorInfo.reason`` where the answer carries one, ``SERVICE_DISABLED``.
     :param metadata: ``ErrorInfo.metadata``, such as ``{"permission": "run.services.create"}``.
-    :param aftermath: what stands all the same, as a sentence; empty where there is nothing to say.
     :param is_of_operation: whether it is how an operation ended, and so no question of what became of the call.
     """
 
@@ -46,7 +48,6 @@ class GoogleError(Failure):
         remedy: str = "",
         *,
         metadata: Mapping[str, str] | None = None,
-        aftermath: str = "",
         is_of_operation: bool = False,
     ) -> None:
         super().__init__(f"{status} from {method}: {said}" if said else f"{status} from {method}", remedy)
@@ -55,7 +56,6 @@ class GoogleError(Failure):
         self.said = said
         self.reason = reason
         self.metadata = dict(metadata or {})
-        self.aftermath = aftermath
         self.is_of_operation = is_of_operation
 
 

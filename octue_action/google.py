@@ -5,6 +5,7 @@ No other module builds a client, a channel or a retry. Client libraries are impo
 
 from __future__ import annotations
 
+import datetime
 import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -44,6 +45,11 @@ CALL_SECONDS = 60.0
 
 OPERATION_SECONDS = 15 * 60.0
 """How long a long-running operation may take: longer than Cloud Run and Eventarc themselves try."""
+
+LONG_AGO = datetime.datetime(1970, 1, 2)
+"""When a token that was refused has ended."""
+
+_NO_TOKEN = "metadata from plugin failed"  # noqa: S105 - what gRPC says, and no token
 
 WAIT_SECONDS = 50.0
 """How long one question may wait for an operation on the server's side."""
@@ -169,13 +175,12 @@ class Google:
                 return None
             raise
 
-    def write(self, method: Callable[..., Answer], request: Any, *, wait_out: Sequence[Quirk] = ()) -> Answer:
+    def write(self, method: Callable[..., Answer], request: Any) -> Answer:
         """Call a method that changes something; it is repeated only where it is known that nothing was done.
 
-        :param wait_out: further refusals after which nothing was done and which pass by themselves.
         :raises GoogleError: where it is refused, or nobody knows what was done (``quirks.OUTCOME_UNKNOWN``).
         """
-        return self.repeat(lambda: self._write_once(method, request), (*quirks.OF_WRITES, *wait_out))
+        return self.repeat(lambda: self._write_once(method, request), quirks.OF_WRITES)
 
     def remove(self, method: Callable[..., Answer], request: Any) -> Answer | None:
         """Call a method that deletes one thing; None where it is gone already.
@@ -290,7 +295,7 @@ class Google:
         self, call: Callable[..., Answer], request: Any, method: Callable[..., Any], *, writes: bool = False
     ) -> Answer:
         self.cancellation.check()
-        seconds = min(CALL_SECONDS, self.cancellation.left())
+        seconds, token = self.cancellation.within(CALL_SECONDS), self._credentials.token
         try:
             return call(request=request, timeout=seconds, retry=None)
         except (exceptions.GoogleAPICallError, ValueError) as error:
@@ -299,9 +304,10 @@ class Google:
                 raise Cancelled(begun=writes) from None
             if isinstance(error, ValueError):
                 raise
-            if isinstance(error, exceptions.Unauthenticated):
-                self._credentials.token = None  # so that the next call asks for another one
-            raise _google_error(method, error) from error
+            refusal = _google_error(method, error)
+            if quirks.TOKEN_REFUSED.holds(refusal) and self._credentials.token == token:
+                self._credentials.expiry = LONG_AGO  # so that the next call asks for another one
+            raise refusal from error
 
     def _close(self) -> None:
         """End every call that is under way."""
@@ -348,7 +354,8 @@ class _BearerToken(grpc.AuthMetadataPlugin):
         with self._lock:
             if not self._credentials.valid:
                 self._credentials.refresh(google.auth.transport.requests.Request(session_for(emulator=True)))
-        callback((("authorization", f"Bearer {self._credentials.token}"),), None)
+            token = self._credentials.token
+        callback((("authorization", f"Bearer {token}"),), None)
 
 
 def session_for(*, emulator: bool) -> requests.Session:
@@ -360,6 +367,9 @@ def session_for(*, emulator: bool) -> requests.Session:
 
 def _google_error(method: Callable[..., Any], error: Any) -> GoogleError:
     status = error.grpc_status_code.name if error.grpc_status_code is not None else type(error).__name__
+    # So gRPC says that there was no token to send: no call was made.
+    if _NO_TOKEN in error.message:
+        status = grpc.StatusCode.UNAUTHENTICATED.name
     return GoogleError(
         getattr(method, "__name__", "call"), status, error.message, error.reason or "", metadata=error.metadata
     )

@@ -148,13 +148,13 @@ def _deploy(
 ) -> int:
     """Carry the plan out, and tell what became of it."""
     from octue_action.apply import apply
-    from octue_action.deployment import without_looking_for_builds
+    from octue_action.deployment import informed
 
     def told(outcome: Outcome) -> Outcome:
         return replace(outcome, failure=explain(outcome.failure)) if outcome.failure else outcome
 
     with runner.group("Apply") if plan.has_changes else contextlib.nullcontext():
-        carried_out = apply(without_looking_for_builds(plan), google, lambda it: _log(told(it), plan, runner))
+        carried_out = apply(informed(plan), google, lambda it: _log(told(it), plan, runner))
     outcomes = [told(outcome) for outcome in carried_out]
     runner.set_outputs(_outputs(deployments, plan, outcomes))
     cancellation = google.cancellation
@@ -179,7 +179,7 @@ def _log(outcome: Outcome, plan: Plan, runner: Runner) -> None:
     if outcome.status != "unchanged":
         runner.info(report.outcome_line(outcome))
     elif plan.by_address[outcome.change.resource.address].action != "no-op":
-        runner.info(f"= {outcome.change.resource.label} is as planned already: the build has changed it")
+        runner.info(f"= {outcome.change.resource.label} is as planned already: it was changed meanwhile")
 
 
 def _report_refusals(plan: Plan, deployments: Sequence[Deployment], runner: Runner) -> int:
@@ -198,7 +198,7 @@ def _outputs(deployments: Sequence[Deployment], plan: Plan, outcomes: Sequence[O
     each = {deployment.service.service: _outputs_of(deployment, stands, logs) for deployment in deployments}
     return {
         **next(iter(each.values())),
-        "changed": "true" if any(outcome.status in {"applied", "unfinished"} for outcome in outcomes) else "false",
+        "changed": "true" if any(o.has_written or o.status in {"applied", "unfinished"} for o in outcomes) else "false",
         "plan": json.dumps(plan.as_json()),
         "services": json.dumps(each),
     }

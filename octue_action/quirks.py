@@ -27,6 +27,7 @@ class Quirk:
     :param seconds: how long it is waited for, from the first one on.
     :param times: how often it is tried again at most; None for as often as there is time.
     :param first: how many seconds the first pause may take.
+    :param least: how many seconds every pause takes at least.
     """
 
     told: str
@@ -34,31 +35,37 @@ class Quirk:
     seconds: float
     times: int | None = None
     first: float = 0.5
+    least: float = 0.0
 
     def pauses(self) -> Iterator[float]:
         """How many seconds to wait before each further try."""
-        return itertools.islice(
-            retry.exponential_sleep_generator(self.first, max(self.first, LONGEST_PAUSE)), self.times
-        )
+        drawn = retry.exponential_sleep_generator(self.first, LONGEST_PAUSE)
+        return itertools.islice((max(self.least, pause) for pause in drawn), self.times)
 
 
 class NotAsWritten(Failure):
     """Something was written, and reads other than it was written."""
 
 
-def _is(*statuses: str, method: str = "", says: str = "", of_operation: bool = False) -> Callable[[Failure], bool]:
+class NotYetThere(Failure):
+    """Something that Google Cloud makes by itself beside what was made, and that is not there."""
+
+
+def _is(
+    *statuses: str, method: str = "", says: str = "", of_operation: bool | None = False
+) -> Callable[[Failure], bool]:
     """A predicate for Google's refusals.
 
     :param statuses: one of these canonical codes; any where none is given.
     :param method: pattern of how the client's method begins.
     :param says: pattern of something in the message, in small letters.
-    :param of_operation: whether it is the end of an operation, and not the refusal of a call.
+    :param of_operation: whether it is the end of an operation, and not the refusal of a call; None for either.
     """
     methods, texts = re.compile(method), re.compile(says)
     return lambda failure: (
         isinstance(failure, GoogleError)
         and (not statuses or failure.status in statuses)
-        and failure.is_of_operation == of_operation
+        and of_operation in {None, failure.is_of_operation}
         and methods.match(failure.method) is not None
         and texts.search(failure.said.lower()) is not None
     )
@@ -103,70 +110,16 @@ OPERATION_NOT_YET_VISIBLE = Quirk("", _is("NOT_FOUND", method="(get|wait)_operat
 Source: hashicorp/terraform-provider-google, common_operation.go, CommonRefreshFunc.
 """
 
-SERVICE_ACCOUNT_NOT_YET_IN_POLICIES = Quirk(
-    "Waiting until policies accept the new service account.",
-    _is("INVALID_ARGUMENT", says=r"service account .* does not exist"),
-    7 * 60.0,
-)
-"""A policy names an account that was made a moment ago; a role that does not exist is refused in like words, for ever.
+_is_forbidden = _is("PERMISSION_DENIED", method="get_service_account", says="may not exist")
 
-Source: hashicorp/terraform-provider-google, IamServiceAccountNotFound.
+SERVICE_ACCOUNT_READ_AS_FORBIDDEN = Quirk("Waiting until Google Cloud shows the service account.", _is_forbidden, 30.0)
+"""For readings: an account that was made a moment ago, by a run that was killed, reads as one that may not be read.
+
+Source: as for SERVICE_ACCOUNT_HIDES.
 """
 
-SERVICE_ACCOUNT_NOT_YET_USABLE = Quirk(
-    "Waiting until Cloud Run sees the new service account.",
-    _is("PERMISSION_DENIED", says=r"iam\.serviceaccounts\.actas"),
-    7 * 60.0,
-)
-"""Cloud Run does not see an account, or the right to act as it, that was made a moment ago: wait only after making one.
-
-Source: google/keyword_factory#22.
-"""
-
-CLOUD_RUN_AGENT_NOT_READY = Quirk(
-    "Waiting until Cloud Run is ready in this project; the first time it takes some minutes.",
-    _is("PERMISSION_DENIED", says="does not have permission to get access tokens"),
-    5 * 60.0,
-)
-"""Cloud Run's own account in a project where it was enabled a moment ago.
-
-Source: GoogleCloudPlatform/terraform-google-cloud-run#28.
-"""
-
-EVENTARC_AGENT_NOT_READY = Quirk(
-    "Waiting until Eventarc is ready in this project; the first time it takes some minutes.",
-    _is(*BAD_REQUEST, says="permission denied while using the eventarc service agent"),
-    7 * 60.0,
-)
-"""The first trigger of a project.
-
-Source: GoogleCloudPlatform/terraform-docs-samples#203.
-"""
-
-SERVICE_ACCOUNT_NOT_YET_IN_EVENTARC = Quirk(
-    "Waiting until Eventarc sees the new service account.",
-    _any(
-        _is(*BAD_REQUEST, "NOT_FOUND", says=r"service account .* does not exist"),
-        _is(*BAD_REQUEST, says="^$"),
-        _is("PERMISSION_DENIED", says=r"eventarc\.events\.receiveevent"),
-    ),
-    7 * 60.0,
-)
-"""A trigger for an account that was made, or given a role, a moment ago: wait only after making one.
-
-Sources: GoogleCloudPlatform/k8s-config-connector, a recording with four times 400 whose bodies are left out;
-GoogleCloudPlatform/eventarc-samples#94.
-"""
-
-PROJECT_NOT_YET_READY = Quirk(
-    "Waiting until Pub/Sub is ready in this project.",
-    _is(*BAD_REQUEST, says="retry this operation"),
-    5 * 60.0,
-)
-"""A topic in a new project, whose organisation's policy Pub/Sub does not know yet.
-
-Source: hashicorp/terraform-provider-google, PubsubTopicProjectNotReady.
-"""
+TRIGGER_NOT_YET_VISIBLE = Quirk("", _is("NOT_FOUND", method="get_trigger"), 60.0)
+"""For the reading that follows the making."""
 
 # Of a resource that is to be made what it should be: it is read and compared again before anything is written again.
 # What is told of these stands behind the resource's name.
@@ -182,7 +135,7 @@ OUTCOME_UNKNOWN = Quirk("an answer was lost; looking what became of it", OUTAGE.
 
 EXISTS_ALREADY = Quirk(
     "it exists already; reading it",
-    _any(_is("ALREADY_EXISTS", method="create_"), _is("ALREADY_EXISTS", of_operation=True)),
+    _is("ALREADY_EXISTS", method="create_|operation", of_operation=None),
     7 * 60.0,
 )
 """What could not be read, and yet is there: a new account shows and hides in turns, an absent topic is remembered as
@@ -192,17 +145,23 @@ Sources: GoogleCloudPlatform/k8s-config-connector, the recording of composerenvi
 hashicorp/terraform-provider-google, IsCloudRunCreationConflict.
 """
 
-GONE_MEANWHILE = Quirk("", _is("NOT_FOUND", method="update_|patch_"), 60.0, times=2)
-"""What was read a moment ago, and somebody has deleted since."""
+GONE_MEANWHILE = Quirk("", _is("NOT_FOUND", method="update_"), 60.0)
+"""What was read a moment ago, and somebody has deleted since: it is made anew."""
 
-SERVICE_ACCOUNT_READ_AS_FORBIDDEN = Quirk("", _is("PERMISSION_DENIED", method="get_service_account"), 7 * 60.0)
-"""A new account; the plan was allowed to read it.
+SERVICE_ACCOUNT_HIDES = Quirk("", _any(_is_forbidden, _is("NOT_FOUND", method="patch_service_account")), 7 * 60.0)
+"""A new account, which shows and hides in turns; the plan was allowed to read it.
 
 Source: hashicorp/terraform-provider-google, IsForbiddenIamServiceAccountRetryableError.
 """
 
-NOT_YET_AS_WRITTEN = Quirk("", lambda failure: isinstance(failure, NotAsWritten), 60.0, times=3)
-"""A reading that is older than our writing."""
+POLICY_NOT_YET_VISIBLE = Quirk("", _is("NOT_FOUND", method="(get|set)_iam_policy"), 60.0)
+"""That of a service which was made a moment ago."""
+
+PART_NOT_YET_VISIBLE = Quirk("waiting until it shows", lambda failure: isinstance(failure, NotYetThere), 2 * 60.0)
+"""The subscription of a trigger which was made a moment ago, by this run or another one."""
+
+NOT_YET_AS_WRITTEN = Quirk("", lambda failure: isinstance(failure, NotAsWritten), 60.0)
+"""A reading that is older than our writing: it is read again, and not written again."""
 
 CONTAINER_IMPORT_FAILED = Quirk(
     "Cloud Run could not import the image; trying once more",
@@ -216,10 +175,77 @@ IMAGE_NOT_YET_READABLE = Quirk(
     "waiting until Cloud Run may read the image",
     _is(says="must have permission to read the image", of_operation=True),
     5 * 60.0,
-    times=2,
-    first=30.0,
+    times=3,
+    least=30.0,
 )
 """Where Cloud Run was enabled a moment ago. Source: Cloud Run's troubleshooting page."""
+
+# Of one kind of resource, which names them in ``passing``
+
+SERVICE_ACCOUNT_NOT_YET_IN_POLICIES = Quirk(
+    "waiting until policies accept the new service account",
+    _is("INVALID_ARGUMENT", says=r"service account .* does not exist", of_operation=None),
+    7 * 60.0,
+)
+"""A policy names an account that was made a moment ago; a role that does not exist is refused in like words, for ever.
+
+Source: hashicorp/terraform-provider-google, IamServiceAccountNotFound.
+"""
+
+SERVICE_ACCOUNT_NOT_YET_USABLE = Quirk(
+    "waiting until Cloud Run sees the new service account",
+    _is("PERMISSION_DENIED", says=r"iam\.serviceaccounts\.actas", of_operation=None),
+    7 * 60.0,
+)
+"""Cloud Run does not see an account, or the right to act as it, that was made a moment ago: wait only after making one.
+
+Source: google/keyword_factory#22.
+"""
+
+CLOUD_RUN_AGENT_NOT_READY = Quirk(
+    "waiting until Cloud Run is ready in this project; the first time it takes some minutes",
+    _is("PERMISSION_DENIED", says="does not have permission to get access tokens", of_operation=None),
+    5 * 60.0,
+)
+"""Cloud Run's own account in a project where it was enabled a moment ago.
+
+Source: GoogleCloudPlatform/terraform-google-cloud-run#28.
+"""
+
+EVENTARC_AGENT_NOT_READY = Quirk(
+    "waiting until Eventarc is ready in this project; the first time it takes some minutes",
+    _is(*BAD_REQUEST, says="permission denied while using the eventarc service agent", of_operation=None),
+    7 * 60.0,
+)
+"""The first trigger of a project.
+
+Source: GoogleCloudPlatform/terraform-docs-samples#203.
+"""
+
+SERVICE_ACCOUNT_NOT_YET_IN_EVENTARC = Quirk(
+    "waiting until Eventarc sees the new service account",
+    _any(
+        _is(*BAD_REQUEST, "NOT_FOUND", says=r"service account .* does not exist", of_operation=None),
+        _is(*BAD_REQUEST, says="^$", of_operation=None),
+        _is("PERMISSION_DENIED", says=r"eventarc\.events\.receiveevent", of_operation=None),
+    ),
+    7 * 60.0,
+)
+"""A trigger for an account that was made, or given a role, a moment ago: wait only after making one.
+
+Sources: GoogleCloudPlatform/k8s-config-connector, a recording with four times 400 whose bodies are left out;
+GoogleCloudPlatform/eventarc-samples#94.
+"""
+
+PROJECT_NOT_YET_READY = Quirk(
+    "waiting until Pub/Sub is ready in this project",
+    _is(*BAD_REQUEST, says="retry this operation", of_operation=None),
+    5 * 60.0,
+)
+"""A topic in a new project, whose organisation's policy Pub/Sub does not know yet.
+
+Source: hashicorp/terraform-provider-google, PubsubTopicProjectNotReady.
+"""
 
 OF_READINGS = (OUTAGE, RATE_LIMITED, TOKEN_REFUSED)
 OF_WRITES = (RATE_LIMITED, TOKEN_REFUSED)
@@ -228,7 +254,9 @@ OF_RESOURCES = (
     OUTCOME_UNKNOWN,
     EXISTS_ALREADY,
     GONE_MEANWHILE,
-    SERVICE_ACCOUNT_READ_AS_FORBIDDEN,
+    SERVICE_ACCOUNT_HIDES,
+    POLICY_NOT_YET_VISIBLE,
+    PART_NOT_YET_VISIBLE,
     NOT_YET_AS_WRITTEN,
     CONTAINER_IMPORT_FAILED,
     IMAGE_NOT_YET_READABLE,

@@ -14,6 +14,7 @@ from octue_action.failure import Failure
 
 if TYPE_CHECKING:
     from octue_action.google import Google
+    from octue_action.quirks import Quirk
 
 
 ADOPT = (
@@ -119,6 +120,11 @@ class Resource(ABC):
     @abstractmethod
     def delete(self, google: Google) -> None:
         """Remove it; one that is gone already is no error."""
+
+    @property
+    def passing(self) -> tuple[Quirk, ...]:
+        """The refusals of this kind alone that pass by themselves; what all kinds share is ``quirks.OF_RESOURCES``."""
+        return ()
 
     def retried(self) -> Self:
         """The same, to be made once more after an attempt that may have begun it."""

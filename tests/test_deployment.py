@@ -367,7 +367,7 @@ def test_a_program_that_does_not_start_fails_the_step_and_the_revision_before_go
     (error,) = crashing.run.errors
     assert crashing.run.code == 1
     assert "failed to start and listen on the port" in error
-    assert f"The revision {new_settings.run.outputs['revision']} goes on serving." in error
+    assert f"What served before goes on serving: {new_settings.run.outputs['revision']}." in error
     assert "the deployment failed" in crashing.run.summary
 
 

@@ -51,7 +51,7 @@ class CloudRunService(Resource):
     :param traffic: which revision serves; ``latest revision``, or what it is pinned to.
     :param needs_token: whether callers must prove who they are.
     :param ready: whether the newest revision is ready and serves.
-    :param account_may_be_new: whether this deployment makes the account that it runs as.
+    :param account_may_be_new: whether the account that it runs as may have been made a moment ago.
     :param url: of an actual service: its own URL, also where revisions have tags.
     :param revision: of an actual service: name of the newest ready revision.
     :param message: of an actual service: as Cloud Run gave it, with what is not ours.
@@ -117,8 +117,7 @@ class CloudRunService(Resource):
             service_id=self.service,
             service=self._write_into(run_v2.Service()),
         )
-        operation = google.write(google.run.create_service, request, wait_out=self._quirks)
-        return self._finished(google, operation)
+        return self._finished(google, google.write(google.run.create_service, request))
 
     def update(self, google: Google, actual: Self) -> Self:
         from google.cloud import run_v2
@@ -127,12 +126,8 @@ class CloudRunService(Resource):
         if not actual.ready:
             # An unchanged template makes no new revision, and one that failed stays failed.
             service.template.annotations[RETRIED] = str(service.generation)
-        operation = google.write(
-            google.run.update_service,
-            run_v2.UpdateServiceRequest(service=service),
-            wait_out=self._quirks,
-        )
-        return self._finished(google, operation, actual.revision)
+        operation = google.write(google.run.update_service, run_v2.UpdateServiceRequest(service=service))
+        return self._finished(google, operation, serving=_serving(actual.message))
 
     def delete(self, google: Google) -> None:
         from google.cloud import run_v2
@@ -141,24 +136,24 @@ class CloudRunService(Resource):
         if operation is not None:
             google.finish(google.run, operation, run_v2.Service)
 
-    def _finished(self, google: Google, operation: Any, before: str = "") -> Self:
+    def _finished(self, google: Google, operation: Any, *, serving: str = "") -> Self:
         """The service when the operation is done.
 
-        :param before: the revision that was ready before: where the new one does not become it, it goes on serving.
+        :param serving: the revisions that have served until now, and go on where the new one does not become ready.
         """
         from google.cloud import run_v2
 
         try:
             return self.canonical(google.finish(google.run, operation, run_v2.Service))
         except GoogleError as error:
-            error.aftermath = f"The revision {before} goes on serving." if before else ""
+            if serving and error.is_of_operation and error.status != "DEADLINE_EXCEEDED":
+                error.aftermath = f"What served before goes on serving: {serving}."
             raise
 
     @property
-    def _quirks(self) -> list[Quirk]:
-        """What passes by itself: for an account of this deployment, which may be new; one that was given is not."""
-        new = [SERVICE_ACCOUNT_NOT_YET_USABLE] if self.account_may_be_new else []
-        return [CLOUD_RUN_AGENT_NOT_READY, *new]
+    def passing(self) -> tuple[Quirk, ...]:
+        new = (SERVICE_ACCOUNT_NOT_YET_USABLE,) if self.account_may_be_new else ()
+        return (CLOUD_RUN_AGENT_NOT_READY, *new)
 
     def canonical(self, service: run_v2.Service) -> Self:
         """The service as Cloud Run gives it, in the form of this one."""
@@ -301,6 +296,15 @@ def _traffic_of(service: run_v2.Service) -> str:
     if not shares or shares == [(LATEST, 100)]:
         return LATEST
     return ", ".join(f"{percent} % {revision}" for revision, percent in shares)
+
+
+def _serving(service: run_v2.Service | None) -> str:
+    """The revisions that get traffic; a share for the latest names none, and is the latest ready one's."""
+    if service is None:
+        return ""
+    shares = [status for status in service.traffic_statuses if status.percent]
+    revisions = [status.revision or service.latest_ready_revision for status in shares]
+    return ", ".join(dict.fromkeys(revision.rpartition("/")[2] for revision in revisions if revision))
 
 
 def _is_ready(service: run_v2.Service) -> bool:

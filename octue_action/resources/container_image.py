@@ -21,7 +21,10 @@ RECENT_BUILDS = 50
 """How many of the newest builds are looked through for one of this commit."""
 
 APPEARANCE_SECONDS = 10.0
-"""How long a build may take to appear: that of the push that started this workflow, or one whose answer was lost."""
+"""How long the build of a push may take to appear after the push that also started this workflow."""
+
+LOST_SECONDS = 2 * 60.0
+"""How long a build whose begin got no answer is looked for, before another one is begun, which costs more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +104,7 @@ class ContainerImage(Resource):
 
     def _build_of_commit(self, google: Google) -> cloudbuild_v1.Build | None:
         """The build of this commit that runs or has succeeded, if any, waiting a little for one that has just begun."""
-        seconds = APPEARANCE_SECONDS if self.pushed or self.may_be_begun else 0.0
+        seconds = LOST_SECONDS if self.may_be_begun else APPEARANCE_SECONDS if self.pushed else 0.0
         for _ in google.poll(seconds, begun=self.may_be_begun, first=1.0, growth=1.5):
             build = next(iter(self._builds(google)), None)
             if build is not None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from octue_action.quirks import EVENTARC_AGENT_NOT_READY, SERVICE_ACCOUNT_NOT_YET_IN_EVENTARC, Quirk
+from octue_action.quirks import (
+    EVENTARC_AGENT_NOT_READY,
+    SERVICE_ACCOUNT_NOT_YET_IN_EVENTARC,
+    TRIGGER_NOT_YET_VISIBLE,
+    Quirk,
+)
 from octue_action.resource import Mark, Resource, is_ours
 
 if TYPE_CHECKING:
@@ -25,7 +31,8 @@ class EventarcTrigger(Resource):
     :param topic: ``projects/P/topics/T``.
     :param service: the Cloud Run service's name, in the trigger's own location.
     :param service_account: e-mail of the account that calls the service.
-    :param account_may_be_new: whether this deployment makes that account.
+    :param account_may_be_new: whether that account may have been made a moment ago.
+    :param etag: of an actual one: which version of it was read.
     """
 
     kind: ClassVar[str] = "eventarc_trigger"
@@ -41,6 +48,7 @@ class EventarcTrigger(Resource):
     service_account: str
     labels: Annotated[Mapping[str, str], Mark.ADDITIVE]
     account_may_be_new: Annotated[bool, Mark.IDENTITY] = False
+    etag: Annotated[str, Mark.OUTPUT] = ""
 
     @property
     def name(self) -> str:
@@ -72,8 +80,7 @@ class EventarcTrigger(Resource):
             trigger_id=self.trigger_id,
             trigger=self._message(self.labels),
         )
-        operation = google.write(google.eventarc.create_trigger, request, wait_out=self._quirks)
-        return self._finished(google, operation)
+        return self._finished(google, google.write(google.eventarc.create_trigger, request))
 
     def update(self, google: Google, actual: Self) -> Self:
         from google.cloud import eventarc_v1
@@ -83,13 +90,13 @@ class EventarcTrigger(Resource):
             trigger=self._message({**actual.labels, **self.labels}),
             update_mask=field_mask_pb2.FieldMask(paths=["destination", "service_account", "labels"]),
         )
-        return self._finished(google, google.write(google.eventarc.update_trigger, request, wait_out=self._quirks))
+        return self._finished(google, google.write(google.eventarc.update_trigger, request))
 
     def delete(self, google: Google) -> None:
         from google.cloud import eventarc_v1
 
         operation = google.remove(
-            google.eventarc.delete_trigger, eventarc_v1.DeleteTriggerRequest(name=self.resource_name)
+            google.eventarc.delete_trigger, eventarc_v1.DeleteTriggerRequest(name=self.resource_name, etag=self.etag)
         )
         if operation is not None:
             google.finish(google.eventarc, operation, eventarc_v1.Trigger)
@@ -106,6 +113,7 @@ class EventarcTrigger(Resource):
             path=destination.path or "/",
             service_account=trigger.service_account,
             labels=labels,
+            etag=trigger.etag,
             ours=is_ours(labels, self.labels),
         )
 
@@ -115,13 +123,13 @@ class EventarcTrigger(Resource):
 
         google.finish(google.eventarc, operation, eventarc_v1.Trigger)
         request = eventarc_v1.GetTriggerRequest(name=self.resource_name)
-        return self.canonical(google.read(google.eventarc.get_trigger, request))
+        read = functools.partial(google.read, google.eventarc.get_trigger, request)
+        return self.canonical(google.repeat(read, [TRIGGER_NOT_YET_VISIBLE]))
 
     @property
-    def _quirks(self) -> list[Quirk]:
-        """What passes by itself: for an account of this deployment, which may be new; one that was given is not."""
-        new = [SERVICE_ACCOUNT_NOT_YET_IN_EVENTARC] if self.account_may_be_new else []
-        return [EVENTARC_AGENT_NOT_READY, *new]
+    def passing(self) -> tuple[Quirk, ...]:
+        new = (SERVICE_ACCOUNT_NOT_YET_IN_EVENTARC,) if self.account_may_be_new else ()
+        return (EVENTARC_AGENT_NOT_READY, *new)
 
     def _message(self, labels: Mapping[str, str]) -> eventarc_v1.Trigger:
         from google.cloud import eventarc_v1

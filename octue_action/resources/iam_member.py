@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from octue_action.failure import Failure
-from octue_action.quirks import SERVICE_ACCOUNT_NOT_YET_IN_POLICIES
+from octue_action.quirks import SERVICE_ACCOUNT_NOT_YET_IN_POLICIES, Quirk
 from octue_action.resource import Mark, Resource
 
 if TYPE_CHECKING:
@@ -74,6 +74,10 @@ class IamMember(Resource):
             if remove_member(policy, self.role, self.member):
                 self._write_policy(google, policy)
 
+    @property
+    def passing(self) -> tuple[Quirk, ...]:
+        return (SERVICE_ACCOUNT_NOT_YET_IN_POLICIES,) if self.member_may_be_new else ()
+
     def refusals(self, actual: Self, *, adopt: bool) -> tuple[Failure, ...]:
         if not actual.public or self.may_be_public:
             return ()
@@ -118,8 +122,7 @@ class IamMember(Resource):
         policy.version = POLICY_VERSION
         # Without a mask the API takes bindings and etag, and leaves the audit configuration as it is.
         request = iam_policy_pb2.SetIamPolicyRequest(resource=self.resource, policy=policy)
-        quirks = [SERVICE_ACCOUNT_NOT_YET_IN_POLICIES] if self.member_may_be_new else []
-        return google.write(self._client(google).set_iam_policy, request, wait_out=quirks)
+        return google.write(self._client(google).set_iam_policy, request)
 
     def _client(self, google: Google) -> Any:
         return google.run if "/services/" in self.resource else google.projects

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
-from octue_action.failure import Failure
+from octue_action.quirks import NotYetThere
 from octue_action.resource import Mark, Resource
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class PubsubSubscription(Resource):
         actual = self.read(google)
         if actual is None:
             _, project, _, location, _, trigger = self.trigger.split("/")
-            raise Failure(
+            raise NotYetThere(
                 f"The Eventarc trigger {trigger} has lost its subscription, so no question reaches the service.",
                 f"gcloud eventarc triggers delete {trigger} --location={location} --project={project}\n"
                 "# and run the job again: it makes a new trigger on the same topic",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
-from octue_action.quirks import PROJECT_NOT_YET_READY
+from octue_action.quirks import PROJECT_NOT_YET_READY, Quirk
 from octue_action.resource import Mark, Resource, is_ours
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ class PubsubTopic(Resource):
         return f"projects/{self.project_id}/topics/{self.topic_id}"
 
     @property
+    def passing(self) -> tuple[Quirk, ...]:
+        return (PROJECT_NOT_YET_READY,)
+
+    @property
     def console_url(self) -> str:
         return f"https://console.cloud.google.com/cloudpubsub/topic/detail/{self.topic_id}?project={self.project_id}"
 
@@ -54,7 +58,7 @@ class PubsubTopic(Resource):
         from google.pubsub_v1.types import pubsub
 
         topic = pubsub.Topic(name=self.resource_name, labels=dict(self.labels))
-        return self._canonical(google.write(google.publisher.create_topic, topic, wait_out=[PROJECT_NOT_YET_READY]))
+        return self._canonical(google.write(google.publisher.create_topic, topic))
 
     def update(self, google: Google, actual: Self) -> Self:
         from google.protobuf import field_mask_pb2

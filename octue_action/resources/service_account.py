@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
-from octue_action.failure import Failure, GoogleError
+from octue_action.failure import Failure
 from octue_action.quirks import SERVICE_ACCOUNT_READ_AS_FORBIDDEN
 from octue_action.resource import Mark, Resource, is_ours
 
@@ -54,9 +55,9 @@ class ServiceAccount(Resource):
     def read(self, google: Google) -> Self | None:
         from google.cloud import iam_admin_v1
 
-        account = google.find(
-            google.iam.get_service_account, iam_admin_v1.GetServiceAccountRequest(name=self._resource_name)
-        )
+        request = iam_admin_v1.GetServiceAccountRequest(name=self._resource_name)
+        find = functools.partial(google.find, google.iam.get_service_account, request)
+        account = google.repeat(find, [SERVICE_ACCOUNT_READ_AS_FORBIDDEN])
         return self._canonical(account) if account is not None else None
 
     def create(self, google: Google) -> Self:
@@ -97,19 +98,10 @@ class ServiceAccount(Resource):
         owner = dict(word.split("=", 1) for word in account.description.split() if "=" in word)
         return replace(self, display_name=account.display_name, owner=owner, ours=is_ours(owner, self.owner))
 
-    def _read_new(self, google: Google) -> Self | None:
-        """The account, or None where it does not show yet; a new one also reads as forbidden for a while."""
-        try:
-            return self.read(google)
-        except GoogleError as error:
-            if not SERVICE_ACCOUNT_READ_AS_FORBIDDEN.holds(error):
-                raise
-            return None
-
     def _wait_until_visible(self, google: Google) -> Self:
         in_a_row = 0
         for _ in google.poll(VISIBLE_SECONDS, first=0.1, growth=1.5, most=5.0):
-            account = self._read_new(google)
+            account = self.read(google)
             in_a_row = in_a_row + 1 if account is not None else 0
             if account is not None and in_a_row == CONSECUTIVE_READS:
                 return account

@@ -78,6 +78,7 @@ class Thing(Resource):
         cloud = _cloud(google)
         cloud.call("delete", self.thing_id)
         cloud.things.pop(self.thing_id, None)
+        cloud.writes += 1
 
     def _write(self, google: Google, verb: str, tags: Mapping[str, str]) -> Self:
         cloud = _cloud(google)

@@ -12,6 +12,7 @@ from octue_action.cancellation import Cancellation, Cancelled
 from octue_action.failure import Failure, GoogleError
 from octue_action.google import Google
 from octue_action.plan import Action, make_plan
+from octue_action.quirks import Quirk
 from tests.clocks import SimulatedClock
 from tests.octue_action.fakes import Cloud, Thing
 
@@ -48,7 +49,7 @@ def test_a_replacement_removes_before_it_creates(cloud: Cloud) -> None:
 
     run(cloud, Thing(thing_id="a"))
 
-    assert cloud.calls == ["delete a", "create a"]
+    assert cloud.calls == ["read a", "delete a", "create a"]
 
 
 def test_a_failure_skips_only_what_depends_on_it(cloud: Cloud) -> None:
@@ -268,7 +269,7 @@ def test_a_replacement_that_got_no_further_than_the_deletion_is_finished(cloud: 
 
     outcome = run(cloud, Thing(thing_id="a"))["a"]
 
-    assert cloud.calls == ["delete a", "create a", "read a", "create a"]
+    assert cloud.calls == ["read a", "delete a", "create a", "read a", "create a"]
     assert outcome.status is Status.APPLIED
 
 
@@ -398,3 +399,92 @@ def test_an_answer_that_is_not_what_was_wanted_is_a_failure(cloud: Cloud) -> Non
     assert outcome.failure is not None
     assert outcome.failure.message == "The Thing a was written, but is not as it should be: size, secrets[x]."
     assert outcome.failure.remedy == "Run the job again; if it stays, somebody or something else changes it too."
+
+
+# Replacements
+
+
+def test_a_replacement_deletes_nothing_that_has_become_somebody_elses_since_the_plan(cloud: Cloud) -> None:
+    cloud.things["a"] = Thing(thing_id="a", colour="blue")
+    plan = make_plan([Thing(thing_id="a")], cloud.door, adopt=False)
+    cloud.things["a"] = theirs = Thing(thing_id="a", colour="green", ours=False)
+
+    (outcome,) = apply(plan, cloud.door, lambda _: None)
+
+    assert outcome.status is Status.FAILED
+    assert "this workflow did not make it" in str(outcome.failure)
+    assert cloud.things["a"] is theirs
+
+
+def test_a_replacement_that_another_run_has_made_is_not_made_again(cloud: Cloud) -> None:
+    cloud.things["a"] = Thing(thing_id="a", colour="blue")
+    plan = make_plan([Thing(thing_id="a")], cloud.door, adopt=False)
+    cloud.things["a"] = made = Thing(thing_id="a")
+
+    (outcome,) = apply(plan, cloud.door, lambda _: None)
+
+    assert outcome.status is Status.UNCHANGED
+    assert cloud.things["a"] is made
+
+
+def test_a_replacement_that_fails_after_the_deletion_says_so_and_counts_as_written(cloud: Cloud) -> None:
+    cloud.things["a"] = Thing(thing_id="a", colour="blue")
+    cloud.errors["create a"] = [GoogleError("create_thing", "PERMISSION_DENIED", "no")]
+
+    outcome = run(cloud, Thing(thing_id="a"))["a"]
+
+    assert outcome.status is Status.FAILED
+    assert outcome.failure is not None
+    assert outcome.failure.aftermath == "The Thing of before is deleted already."
+    assert outcome.has_written
+
+
+def test_a_failure_that_changed_nothing_has_written_nothing(cloud: Cloud) -> None:
+    cloud.errors["create a"] = [GoogleError("create_thing", "PERMISSION_DENIED", "no")]
+
+    assert not run(cloud, Thing(thing_id="a"))["a"].has_written
+
+
+# What shows later than it was made
+
+
+def test_what_reads_other_than_written_is_read_again_and_not_written_again(cloud: Cloud) -> None:
+    class Stale(Thing):
+        def update(self, google: Google, actual: Self) -> Self:
+            super().update(google, actual)
+            cloud.things["a"] = actual
+            return actual
+
+    cloud.things["a"] = Thing(thing_id="a", size=5)
+
+    outcome = run(cloud, Stale(thing_id="a"))["a"]
+
+    assert outcome.status is Status.FAILED
+    assert "is not as it should be: size" in str(outcome.failure)
+    assert cloud.calls.count("update a") == 1
+    assert cloud.calls.count("read a") > 3
+    assert cloud.cancellation.now() <= quirks.NOT_YET_AS_WRITTEN.seconds
+
+
+def test_a_refusal_that_passes_for_one_kind_alone_is_waited_out_for_that_kind(cloud: Cloud) -> None:
+    class Patient(Thing):
+        @property
+        def passing(self) -> tuple[Quirk, ...]:
+            return (quirks.PROJECT_NOT_YET_READY,)
+
+    refusal = GoogleError("create_thing", "FAILED_PRECONDITION", "Please retry this operation.")
+    cloud.errors = {"create a": [refusal] * 3, "create b": [refusal] * 3}
+
+    outcomes = run(cloud, Patient(thing_id="a"), Thing(thing_id="b"))
+
+    assert [o.status for o in outcomes.values()] == [Status.APPLIED, Status.FAILED]
+
+
+def test_a_log_that_nobody_takes_stops_nothing(cloud: Cloud) -> None:
+    def broken(_: Outcome) -> None:
+        raise BrokenPipeError
+
+    plan = make_plan([Thing(thing_id="a"), Thing(thing_id="b", depends_on=("thing.a",))], cloud.door, adopt=False)
+    outcomes = apply(plan, cloud.door, broken)
+
+    assert [o.status for o in outcomes] == [Status.APPLIED] * 2

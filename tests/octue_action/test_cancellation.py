@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from octue_action.cancellation import TOO_LONG, Cancellation, Cancelled
+from octue_action.cancellation import SHORTEST_SECONDS, TOO_LONG, Cancellation, Cancelled
 from tests.clocks import SimulatedClock
 
 
@@ -61,7 +61,6 @@ def test_a_run_ends_by_itself_when_its_time_is_over() -> None:
     cancellation.limit(90.0)
     cancellation.pause(60.0)
     assert cancellation.left() == 30.0
-    assert not cancellation.too_long
 
     with pytest.raises(Cancelled):
         cancellation.pause(60.0)
@@ -87,6 +86,18 @@ def test_a_run_that_is_cancelled_first_has_not_taken_too_long() -> None:
     assert not cancellation.too_long
     assert cancellation.exit_code == 130
     assert cancellation.ended == "was cancelled"
+
+
+def test_a_request_is_given_no_more_time_than_is_left_and_never_none() -> None:
+    clock = SimulatedClock()
+    cancellation = Cancellation(clock)
+    assert cancellation.within(60.0) == 60.0
+    cancellation.limit(90.0)
+    assert cancellation.within(60.0) == 60.0
+    clock.time = 80.0
+    assert cancellation.within(60.0) == 10.0
+    clock.time = 100.0
+    assert cancellation.within(60.0) == SHORTEST_SECONDS > 0
 
 
 def test_without_a_limit_a_run_may_take_for_ever() -> None:

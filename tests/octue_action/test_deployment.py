@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from google.cloud import eventarc_v1, run_v2
 
-from octue_action.deployment import ORDER, Deployment, Existing, desired, known, without_looking_for_builds
+from octue_action.deployment import ORDER, Deployment, Existing, desired, informed, known
 from octue_action.plan import Action, Change, Plan
 from octue_action.resource import Resource
 from octue_action.resources.artifact_repository import ArtifactRepository
@@ -236,11 +236,39 @@ def test_a_build_trigger_that_this_run_makes_has_not_heard_of_the_push(deploy: D
     deployment = deploy(variables={"GITHUB_EVENT_NAME": "push"})
     for action, stands in ((Action.CREATE, False), (Action.UPDATE, True), (Action.NO_OP, True)):
         changes = (Change(build_trigger(deployment), action), Change(image(deployment), Action.CREATE))
-        plan = without_looking_for_builds(Plan(changes))
+        plan = informed(Plan(changes))
         assert plan.changes == (
             changes[0],
             replace(changes[1], resource=replace(image(deployment), trigger_stands=stands)),
         )
+
+
+@pytest.mark.parametrize(
+    ("account", "service", "may_be_new"),
+    [
+        (Action.CREATE, Action.CREATE, True),
+        (Action.CREATE, Action.UPDATE, True),
+        (Action.NO_OP, Action.CREATE, True),
+        (Action.NO_OP, Action.UPDATE, False),
+    ],
+)
+def test_an_account_may_be_new_where_this_run_makes_it_or_the_first_thing_that_runs_as_it(
+    deploy: Deploy, account: Action, service: Action, may_be_new: bool
+) -> None:
+    deployment = deploy()
+    (made,) = of(deployment, ServiceAccount)
+    changes = tuple(
+        Change(resource, action)
+        for resource, action in ((made, account), (deployment.service, service), (deployment.trigger, service))
+    )
+    told = informed(Plan(changes))
+    assert [getattr(change.resource, "account_may_be_new", None) for change in told.changes[1:]] == [may_be_new] * 2
+
+
+def test_an_account_that_was_given_is_never_new(deploy: Deploy) -> None:
+    deployment = deploy(runtime_service_account="mine@my-project.iam.gserviceaccount.com")
+    told = informed(Plan((Change(deployment.service, Action.CREATE),)))
+    assert getattr(told.changes[0].resource, "account_may_be_new", None) is False
 
 
 def test_the_account_is_made_and_is_the_triggers_too(deploy: Deploy) -> None:

@@ -76,11 +76,11 @@ def read_policy(google: Google) -> Any:
     return google.read(google.projects.get_iam_policy, iam_policy_pb2.GetIamPolicyRequest(resource=PROJECT))
 
 
-def write_policy(google: Google, **arguments: Any) -> Any:
+def write_policy(google: Google) -> Any:
     """Write a policy, and leave its bindings as they are."""
     request = iam_policy_pb2.SetIamPolicyRequest(resource=PROJECT)
     request.update_mask.paths.append("etag")
-    return google.write(google.projects.set_iam_policy, request, **arguments)
+    return google.write(google.projects.set_iam_policy, request)
 
 
 UNKNOWN = [
@@ -164,6 +164,12 @@ def test_what_may_have_been_written_counts_as_written(error: ApiError, counts: i
     assert google.writes - before == counts
 
 
+def test_a_write_that_is_done_counts_once(google: Google) -> None:
+    before = google.writes
+    write_policy(google)
+    assert google.writes - before == 1
+
+
 @pytest.fixture
 def refuse_tokens(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[str | None]]:
     """Has tokens refused, a number of times; gives those that were shown."""
@@ -203,19 +209,12 @@ def test_a_new_token_that_is_refused_too_is_an_error(google: Google, fail: Fail)
 
 
 @pytest.mark.usefixtures("no_pauses")
-def test_a_writing_is_repeated_where_it_was_said_what_passes(google: Google, fail: Fail) -> None:
-    calls = fail("set", refused(grpc.StatusCode.INVALID_ARGUMENT, "Service account x does not exist."), times=2)
-    write_policy(google, wait_out=[quirks.SERVICE_ACCOUNT_NOT_YET_IN_POLICIES])
-    assert len(calls) == 3
-
-
-@pytest.mark.usefixtures("no_pauses")
 def test_what_is_waited_for_is_told_once(google: Google, fail: Fail, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(google, "progress", said.append)
-    fail("set", refused(grpc.StatusCode.INVALID_ARGUMENT, "Service account x does not exist."), times=3)
-    write_policy(google, wait_out=[quirks.SERVICE_ACCOUNT_NOT_YET_IN_POLICIES])
-    assert said == ["Waiting until policies accept the new service account."]
+    fail("set", NOT_DONE[0], times=3)
+    write_policy(google)
+    assert said == [quirks.RATE_LIMITED.told]
 
 
 def test_trouble_that_does_not_pass_in_time_is_the_error_that_it_was(google: Google, fail: Fail) -> None:
@@ -471,6 +470,36 @@ def test_a_call_that_is_cut_off_ends_and_only_of_a_write_nobody_knows_what_it_di
     silent.set()
 
     assert caught.value.begun is (call is write_policy)
+
+
+@pytest.mark.parametrize("error", [exceptions.Cancelled("closed"), ValueError("Cannot invoke RPC on closed channel!")])
+def test_a_call_whose_connection_is_closed_is_cancelled_only_where_the_run_is_to_end(
+    error: Exception, google: Google
+) -> None:
+    door, cancellation = of_a_run_that_can_end(google)
+
+    def closed(**_: Any) -> None:
+        raise error
+
+    def closed_at_the_end(**_: Any) -> None:
+        cancellation.ask()
+        raise error
+
+    with pytest.raises(ValueError if isinstance(error, ValueError) else GoogleError):
+        door.write(closed, None)
+    with pytest.raises(Cancelled):
+        door.write(closed_at_the_end, None)
+
+
+def test_what_google_refuses_while_the_run_ends_is_a_refusal_all_the_same(google: Google) -> None:
+    door, cancellation = of_a_run_that_can_end(google)
+
+    def refuse(**_: Any) -> None:
+        cancellation.ask()
+        raise exceptions.PermissionDenied("no")
+
+    with pytest.raises(GoogleError, match="PERMISSION_DENIED"):
+        door.write(refuse, None)
 
 
 @pytest.mark.parametrize("begun", [True, False])

@@ -9,7 +9,7 @@ import pytest
 
 from octue_action import quirks
 from octue_action.failure import Failure, GoogleError
-from octue_action.quirks import NotAsWritten, Quirk
+from octue_action.quirks import NotAsWritten, NotYetThere, Quirk
 
 ALL = {name: it for name, it in vars(quirks).items() if isinstance(it, Quirk)}
 ACCOUNT = "Service account a@b.iam.gserviceaccount.com does not exist."
@@ -18,6 +18,7 @@ AGENT = "Permission denied while using the Eventarc Service Agent. If you recent
 ACT_AS = "Permission 'iam.serviceaccounts.actAs' denied on service account a@b (or it may not exist)."
 GET_TOKENS = "Google Cloud Run Service Agent does not have permission to get access tokens for the service account a@b."
 PER_MINUTE = "Quota exceeded for quota metric 'M' and limit 'L per minute' of service 's'."
+HIDDEN = "Permission 'iam.serviceAccounts.get' denied on resource (or it may not exist)."
 RECEIVE = 'Permission "eventarc.events.receiveEvent" denied on "a@b"'
 READY = "The project is not ready. Please retry this operation later."
 IMPORT = "The service has encountered an error during container import. Please try again later."
@@ -97,21 +98,42 @@ CASES: dict[str, tuple[list[Failure], list[Failure]]] = {
     ),
     "CHANGED_MEANWHILE": ([error("ABORTED")], [error("ALREADY_EXISTS"), error("ABORTED", ended=True)]),
     "EXISTS_ALREADY": (
-        [error("ALREADY_EXISTS", method="create_topic"), error("ALREADY_EXISTS", ended=True)],
+        [error("ALREADY_EXISTS", method="create_topic"), error("ALREADY_EXISTS", method="operation", ended=True)],
         [error("ALREADY_EXISTS", method="update_service"), error("ABORTED", method="create_topic")],
     ),
     "GONE_MEANWHILE": (
-        [error("NOT_FOUND", method="update_topic"), error("NOT_FOUND", method="patch_service_account")],
+        [error("NOT_FOUND", method="update_topic")],
         [
             error("NOT_FOUND", method="create_trigger"),
-            error("ABORTED", method="update_topic"),
             error("NOT_FOUND", method="get_update_topic"),
+            error("NOT_FOUND", method="patch_service_account"),
+        ],
+    ),
+    "SERVICE_ACCOUNT_HIDES": (
+        [
+            error("PERMISSION_DENIED", HIDDEN, "get_service_account"),
+            error("NOT_FOUND", method="patch_service_account"),
+        ],
+        [
+            error("PERMISSION_DENIED", HIDDEN, "patch_service_account"),
+            error("PERMISSION_DENIED", "The caller does not have permission", "get_service_account"),
+            error("PERMISSION_DENIED", method="create_service_account"),
+            error("NOT_FOUND", method="get_service_account"),
         ],
     ),
     "SERVICE_ACCOUNT_READ_AS_FORBIDDEN": (
-        [error("PERMISSION_DENIED", method="get_service_account")],
+        [error("PERMISSION_DENIED", HIDDEN, "get_service_account")],
         [error("PERMISSION_DENIED", method="create_service_account"), error("NOT_FOUND", method="get_service_account")],
     ),
+    "TRIGGER_NOT_YET_VISIBLE": (
+        [error("NOT_FOUND", method="get_trigger")],
+        [error("NOT_FOUND", method="create_trigger"), error("PERMISSION_DENIED", method="get_trigger")],
+    ),
+    "POLICY_NOT_YET_VISIBLE": (
+        [error("NOT_FOUND", method="get_iam_policy"), error("NOT_FOUND", method="set_iam_policy")],
+        [error("NOT_FOUND", method="get_service"), error("PERMISSION_DENIED", method="get_iam_policy")],
+    ),
+    "PART_NOT_YET_VISIBLE": ([NotYetThere("no")], [Failure("no"), NotAsWritten("no"), error("NOT_FOUND")]),
     "NOT_YET_AS_WRITTEN": ([NotAsWritten("no")], [Failure("no"), error("ABORTED")]),
     "CONTAINER_IMPORT_FAILED": (
         [error("INTERNAL", IMPORT, ended=True)],
@@ -150,11 +172,15 @@ WAITS = {
     "CHANGED_MEANWHILE": (5 * MINUTE, None),
     "OUTCOME_UNKNOWN": (2 * MINUTE, None),
     "EXISTS_ALREADY": (7 * MINUTE, None),
-    "GONE_MEANWHILE": (1 * MINUTE, 2),
-    "SERVICE_ACCOUNT_READ_AS_FORBIDDEN": (7 * MINUTE, None),
-    "NOT_YET_AS_WRITTEN": (1 * MINUTE, 3),
+    "GONE_MEANWHILE": (1 * MINUTE, None),
+    "SERVICE_ACCOUNT_HIDES": (7 * MINUTE, None),
+    "SERVICE_ACCOUNT_READ_AS_FORBIDDEN": (0.5 * MINUTE, None),
+    "TRIGGER_NOT_YET_VISIBLE": (1 * MINUTE, None),
+    "POLICY_NOT_YET_VISIBLE": (1 * MINUTE, None),
+    "PART_NOT_YET_VISIBLE": (2 * MINUTE, None),
+    "NOT_YET_AS_WRITTEN": (1 * MINUTE, None),
     "CONTAINER_IMPORT_FAILED": (1 * MINUTE, 1),
-    "IMAGE_NOT_YET_READABLE": (5 * MINUTE, 2),
+    "IMAGE_NOT_YET_READABLE": (5 * MINUTE, 3),
 }
 """How long each may take, and how often it is tried again at most."""
 
@@ -164,16 +190,40 @@ def test_a_quirk_is_waited_for_as_long_and_as_often_as_was_seen_to_be_needed(nam
     assert (ALL[name].seconds, ALL[name].times) == WAITS[name]
 
 
+OF_KINDS = {
+    "SERVICE_ACCOUNT_NOT_YET_IN_POLICIES",
+    "SERVICE_ACCOUNT_NOT_YET_USABLE",
+    "CLOUD_RUN_AGENT_NOT_READY",
+    "EVENTARC_AGENT_NOT_READY",
+    "SERVICE_ACCOUNT_NOT_YET_IN_EVENTARC",
+    "PROJECT_NOT_YET_READY",
+}
+"""Which one kind of resource names."""
+
+
+@pytest.mark.parametrize("name", OF_KINDS)
+def test_what_is_not_ready_may_be_said_by_the_call_or_by_the_end_of_its_operation(name: str) -> None:
+    for failure in CASES[name][0]:
+        assert isinstance(failure, GoogleError)
+        failure.is_of_operation = True
+        assert ALL[name].holds(failure)
+        failure.is_of_operation = False
+        assert ALL[name].holds(failure)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_what_is_waited_for_is_told_in_a_sentence_or_of_a_resource_in_what_goes_behind_its_name(name: str) -> None:
-    behind_a_name = ALL[name] in quirks.OF_RESOURCES
+    behind_a_name = ALL[name] in quirks.OF_RESOURCES or name in OF_KINDS
     assert re.fullmatch(r"([A-Z]?[a-z][^.]+[a-z])?" if behind_a_name else r"([A-Z][a-z][^.]+\.)?", ALL[name].told)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_what_takes_minutes_is_told_unless_it_is_the_business_of_somebody_else(name: str) -> None:
-    is_worth_a_line = ALL[name].seconds > 1 * MINUTE or name == "CONTAINER_IMPORT_FAILED"
-    of_somebody_else = {"CHANGED_MEANWHILE", "SERVICE_ACCOUNT_READ_AS_FORBIDDEN"}
+    is_worth_a_line = ALL[name].seconds > 1 * MINUTE or name in {
+        "CONTAINER_IMPORT_FAILED",
+        "SERVICE_ACCOUNT_READ_AS_FORBIDDEN",
+    }
+    of_somebody_else = {"CHANGED_MEANWHILE", "SERVICE_ACCOUNT_HIDES"}
     assert bool(ALL[name].told) == (is_worth_a_line and name not in of_somebody_else)
 
 
@@ -198,7 +248,9 @@ def test_a_write_is_repeated_as_it_is_after_a_rate_limit_or_a_refused_token() ->
         "OUTCOME_UNKNOWN",
         "EXISTS_ALREADY",
         "GONE_MEANWHILE",
-        "SERVICE_ACCOUNT_READ_AS_FORBIDDEN",
+        "SERVICE_ACCOUNT_HIDES",
+        "POLICY_NOT_YET_VISIBLE",
+        "PART_NOT_YET_VISIBLE",
         "NOT_YET_AS_WRITTEN",
         "CONTAINER_IMPORT_FAILED",
         "IMAGE_NOT_YET_READABLE",
@@ -238,13 +290,14 @@ def test_pauses_grow_and_are_drawn_at_random_below_their_limit() -> None:
 
 def test_a_quirk_that_is_tried_a_few_times_only_has_as_many_pauses() -> None:
     assert len(list(quirks.TOKEN_REFUSED.pauses())) == 1
-    assert len(list(quirks.NOT_YET_AS_WRITTEN.pauses())) == 3
+    assert len(list(quirks.IMAGE_NOT_YET_READABLE.pauses())) == 3
     assert len(list(itertools.islice(quirks.OUTAGE.pauses(), 100))) == 100
 
 
-def test_the_image_is_given_more_time_than_a_reading() -> None:
-    first = [next(quirks.IMAGE_NOT_YET_READABLE.pauses()) for _ in range(1000)]
-    assert 29.0 < max(first) <= 30.0
+def test_what_takes_minutes_to_pass_is_given_time_before_each_try() -> None:
+    pauses = [pause for _ in range(50) for pause in quirks.IMAGE_NOT_YET_READABLE.pauses()]
+    assert all(pause == quirks.IMAGE_NOT_YET_READABLE.least == 30.0 for pause in pauses)
+    assert quirks.OUTAGE.least == 0.0
 
 
 @pytest.mark.parametrize("name", ALL)

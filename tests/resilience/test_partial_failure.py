@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import re
+import threading
+
+import grpc
 
 from emulator import faults
-from tests.resilience.clouds import Cloud, log, succeeded
+from emulator.errors import ApiError
+from emulator.known_failures import FAILURES
+from octue_action.cancellation import Cancellation
+from octue_action.clock import Clock
+from tests.resilience.clouds import log, succeeded
 from tests.resilience.rows import Row
 from tests.resilience.worlds import Worlds
 
@@ -68,11 +75,56 @@ def test_a_failure_skips_what_depends_on_it_and_all_else_is_made_and_told(worlds
 ALL = 10
 """Resources of a deployment."""
 
+TAKEN_LATE = {
+    "google.pubsub.v1.Subscriber/GetSubscription": 0,
+    "google.cloud.eventarc.v1.Eventarc/GetTrigger": 0,
+    "google.cloud.run.v2.Services/GetIamPolicy": 0,
+}
+"""Readings of what was made a moment ago, and how many of them are before that."""
+
+
+def test_what_was_made_a_moment_ago_and_does_not_show_is_waited_for(worlds: Worlds, row: Row) -> None:
+    def check(method: str) -> None:
+        with worlds.fresh("empty") as cloud:
+            absent = ApiError(grpc.StatusCode.NOT_FOUND, "It was not found.")
+            cloud.world.faults.add(faults.Fault(method=method, error=absent, skip=TAKEN_LATE[method], seconds=20.0))
+            succeeded(cloud.deploy())
+            cloud.world.faults.check()
+            worlds.check("empty", cloud)
+
+    row.each(list(TAKEN_LATE), check, sample=1)
+
+
+def test_a_change_that_does_not_become_ready_counts_as_a_change(worlds: Worlds, row: Row) -> None:
+    def check(world: str) -> None:
+        with worlds.fresh(world) as cloud:
+            cloud.world.faults.add(*FAILURES["run-port"].faults(times=None))
+            run = cloud.deploy({"memory": "1Gi"})
+            assert run.code == 1
+            assert run.outputs["changed"] == "true"
+            assert re.search(r"What served before goes on serving: my-org-sum-00001-\w{3}\.", run.errors[0])
+
+    row.each(["complete"], check, sample=1)
+
+
+class Hurried(Clock):
+    """A clock that goes by waiting, in which the cloud does not get any further."""
+
+    def __init__(self) -> None:
+        self._waited = 0.0
+
+    def now(self) -> float:
+        return super().now() + self._waited
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        self._waited += seconds
+        return event.is_set()
+
 
 def test_a_run_that_takes_too_long_tells_what_is_done_and_the_next_one_finishes_it(worlds: Worlds, row: Row) -> None:
     def check(operation: str) -> None:
-        with worlds.fresh("empty", seconds={operation: 600.0}) as cloud:
-            run = cloud.deploy({"timeout_minutes": "5"})
+        with worlds.fresh("empty", leaps=False, seconds={operation: 600.0}) as cloud:
+            run = cloud.deploy({"timeout_minutes": "5"}, cancellation=Cancellation(Hurried()))
 
             assert run.code == 1
             assert "took longer than the 5 minutes it may take" in run.summary
@@ -81,13 +133,8 @@ def test_a_run_that_takes_too_long_tells_what_is_done_and_the_next_one_finishes_
             assert [annotation.title for annotation in run.log.of_kind("error")] == ["Took too long"]
             assert "raise `timeout_minutes`" in run.errors[0]
             assert run.outputs["topic_name"]
-            finish(cloud)
+            cloud.world.clock.advance(600.0)
+            succeeded(cloud.deploy())
             worlds.check("empty", cloud)
 
-    row.each(["artifact_registry create", "cloud_build build", "cloud_run create"], check, sample=1)
-
-
-def finish(cloud: Cloud) -> None:
-    """Run again until it is done, as long operations take several runs."""
-    cloud.world.clock.sleep(600.0)
-    succeeded(cloud.deploy())
+    row.each(["artifact_registry create", "cloud_build build"], check, sample=1)

@@ -39,7 +39,7 @@ while True:
 """
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def quick() -> Iterator[None]:
     """What takes no time here is asked for again at once."""
 

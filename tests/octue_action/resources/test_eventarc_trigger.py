@@ -33,13 +33,18 @@ def trigger(name: str) -> EventarcTrigger:
     )
 
 
+def deploy(trigger: EventarcTrigger, google: Google) -> Status:
+    (outcome,) = apply(make_plan([trigger], google, adopt=False), google, lambda _: None)
+    return outcome.status
+
+
 def test_a_service_agent_that_is_not_ready_yet_is_waited_for(
     trigger: EventarcTrigger, google: Google, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(world.eventarc, "service_agent_ready", False)
     seen = len(world.requests)
     threading.Timer(0.3, setattr, (world.eventarc, "service_agent_ready", True)).start()
-    assert diff(trigger, trigger.create(google)) == ()
+    assert deploy(trigger, google) is Status.APPLIED
     asked = [request.status for request in list(world.requests)[seen:] if request.method.endswith("/CreateTrigger")]
     assert asked[-1] == "OK"
     assert set(asked[:-1]) == {"FAILED_PRECONDITION"}
@@ -54,7 +59,7 @@ def test_an_account_that_eventarc_does_not_see_yet_is_waited_for(
     with monkeypatch.context() as patch:
         patch.setattr(world.eventarc, "_check_agent", refuse)
         threading.Timer(0.3, patch.undo).start()
-        assert diff(trigger, replace(trigger, account_may_be_new=True).create(google)) == ()
+        assert deploy(replace(trigger, account_may_be_new=True), google) is Status.APPLIED
 
 
 def test_a_given_account_that_does_not_exist_is_an_error_at_once(trigger: EventarcTrigger, google: Google) -> None:

@@ -237,7 +237,8 @@ def test_a_member_that_google_does_not_know_yet_is_waited_for(
     monkeypatch.setattr(world.iam, "knows_account", lambda email: known.is_set() and knows_account(email))
     threading.Timer(0.3, known.set).start()
     wanted = IamMember(resource=f"projects/{PROJECT}", role=ROLE, member=f"serviceAccount:{account.email}")
-    assert wanted.update(google, wanted).granted
+    (outcome,) = apply(make_plan([wanted], google, adopt=False), google, lambda _: None)
+    assert outcome.status is Status.APPLIED
 
 
 def test_a_member_that_is_no_member_is_not_waited_for(google: Google) -> None:
