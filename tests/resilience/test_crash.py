@@ -24,7 +24,7 @@ def test_what_a_run_left_that_died_is_finished_by_the_next(worlds: Worlds, row: 
             succeeded(cloud.deploy())
             worlds.check(world, cloud)
 
-    row.each(worlds.undisturbed(world).moments, check, sample=4, at_once=2)
+    row.each(worlds.undisturbed(world).moments, check, sample=2, at_once=2)
 
 
 def die(cloud: Cloud, moment: Moment, when: When) -> None:

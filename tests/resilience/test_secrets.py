@@ -76,7 +76,7 @@ def test_a_good_run_leaves_no_secret(worlds: Worlds, row: Row, debug: bool) -> N
             assert len(tokens) >= 3
             _search(cloud, run, tokens)
 
-    row.each(["empty", "complete", "shared"], check, sample=3)
+    row.each(["empty", "complete", "shared"], check, sample=1)
 
 
 @pytest.mark.parametrize("debug", [False, True], ids=["", "debug logging"])
@@ -98,7 +98,7 @@ def test_a_run_that_is_refused_tells_no_secret(
             cloud.world.faults.check()
             _search(cloud, run, tokens)
 
-    row.each([Refusal(moment, code, debug) for moment in worlds.undisturbed("empty").moments], check, sample=2)
+    row.each([Refusal(moment, code, debug) for moment in worlds.undisturbed("empty").moments], check, sample=1)
 
 
 @contextlib.contextmanager

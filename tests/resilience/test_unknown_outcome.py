@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 
@@ -24,19 +25,32 @@ KINDS: list[Callable[..., Fault]] = [
 ]
 
 
+@dataclass(frozen=True)
+class Loss:
+    """A write whose answer is lost.
+
+    :param moment: which write.
+    :param kind: makes the fault.
+    """
+
+    moment: Moment
+    kind: Callable[..., Fault]
+
+    def __str__(self) -> str:
+        return f"{self.kind.__name__} at {self.moment}"
+
+
 @pytest.mark.parametrize("world", ["empty", "shared"])
 @pytest.mark.parametrize("when", [When.BEFORE, When.AFTER], ids=["not done", "done"])
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_a_write_whose_answer_is_lost_is_done_once(
-    worlds: Worlds, row: Row, kind: Callable[..., Fault], when: When, world: str
-) -> None:
+def test_a_write_whose_answer_is_lost_is_done_once(worlds: Worlds, row: Row, when: When, world: str) -> None:
     """Builds too: the state has all of them, and all revisions."""
 
-    def check(moment: Moment) -> None:
+    def check(loss: Loss) -> None:
         with worlds.fresh(world) as cloud:
-            cloud.world.faults.add(kind(moment.method, moment=when, skip=moment.occurrence - 1))
+            cloud.world.faults.add(loss.kind(loss.moment.method, moment=when, skip=loss.moment.occurrence - 1))
             succeeded(cloud.deploy())
             cloud.world.faults.check()
             worlds.check(world, cloud)
 
-    row.each([moment for moment in worlds.undisturbed(world).moments if moment.writes], check, sample=1, at_once=2)
+    writes = [moment for moment in worlds.undisturbed(world).moments if moment.writes]
+    row.each([Loss(moment, kind) for kind in KINDS for moment in writes], check, sample=3, at_once=2)

@@ -56,4 +56,4 @@ def test_what_is_not_seen_yet_is_waited_for(worlds: Worlds, row: Row, delayed: C
             else:
                 assert any("What to do:" in error for error in run.errors), log(run)
 
-    row.each(DELAYS, check, sample=2)
+    row.each(DELAYS, check, sample=1)
