@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
-from octue_action.failure import Failure
+from octue_action.failure import Failure, GoogleError
 from octue_action.quirks import SERVICE_ACCOUNT_READ_AS_FORBIDDEN
 from octue_action.resource import Mark, Resource, is_ours
 
@@ -53,11 +53,7 @@ class ServiceAccount(Resource):
         return " ".join(f"{key}={value}" for key, value in self.owner.items())
 
     def read(self, google: Google) -> Self | None:
-        from google.cloud import iam_admin_v1
-
-        request = iam_admin_v1.GetServiceAccountRequest(name=self._resource_name)
-        find = functools.partial(google.find, google.iam.get_service_account, request)
-        account = google.repeat(find, [SERVICE_ACCOUNT_READ_AS_FORBIDDEN])
+        account = google.repeat(functools.partial(self._find, google), [SERVICE_ACCOUNT_READ_AS_FORBIDDEN])
         return self._canonical(account) if account is not None else None
 
     def create(self, google: Google) -> Self:
@@ -98,16 +94,30 @@ class ServiceAccount(Resource):
         owner = dict(word.split("=", 1) for word in account.description.split() if "=" in word)
         return replace(self, display_name=account.display_name, owner=owner, ours=is_ours(owner, self.owner))
 
+    def _find(self, google: Google) -> iam_admin_v1.ServiceAccount | None:
+        from google.cloud import iam_admin_v1
+
+        request = iam_admin_v1.GetServiceAccountRequest(name=self._resource_name)
+        return google.find(google.iam.get_service_account, request)
+
+    def _find_new(self, google: Google) -> iam_admin_v1.ServiceAccount | None:
+        """The account, or None where it does not show yet; a new one also reads as forbidden for a while."""
+        try:
+            return self._find(google)
+        except GoogleError as error:
+            if not SERVICE_ACCOUNT_READ_AS_FORBIDDEN.holds(error):
+                raise
+            return None
+
     def _wait_until_visible(self, google: Google) -> Self:
         in_a_row = 0
         for _ in google.poll(VISIBLE_SECONDS, first=0.1, growth=1.5, most=5.0):
-            account = self.read(google)
+            account = self._find_new(google)
             in_a_row = in_a_row + 1 if account is not None else 0
             if account is not None and in_a_row == CONSECUTIVE_READS:
-                return account
+                return self._canonical(account)
         raise Failure(
             f"The service account {self.email} was made, but Google Cloud does not show it after "
-            f"{VISIBLE_SECONDS / 60:.0f} minutes.",
-            f"gcloud iam service-accounts describe {self.email} --project={self.project_id}\n"
-            "# as soon as it is shown, run the job again",
+            f"{VISIBLE_SECONDS / 60:.0f} minutes. When the command below shows it, run the job again.",
+            f"gcloud iam service-accounts describe {self.email} --project={self.project_id}",
         )
