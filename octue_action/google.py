@@ -302,8 +302,6 @@ class Google:
             # A call whose channel is closed ends with the one, one that comes after with the other.
             if self.cancellation.asked and isinstance(error, exceptions.Cancelled | ValueError):
                 raise Cancelled(begun=writes) from None
-            if isinstance(error, ValueError):
-                raise
             refusal = _google_error(method, error)
             if quirks.TOKEN_REFUSED.holds(refusal) and self._credentials.token == token:
                 self._credentials.expiry = LONG_AGO  # so that the next call asks for another one
@@ -366,13 +364,15 @@ def session_for(*, emulator: bool) -> requests.Session:
 
 
 def _google_error(method: Callable[..., Any], error: Any) -> GoogleError:
+    name = getattr(method, "__name__", "call")
+    if isinstance(error, ValueError):
+        # So api-core ends where an answer contradicts itself, as one does that is too long for gRPC.
+        return GoogleError(name, grpc.StatusCode.UNKNOWN.name, f"The answer makes no sense: {error}")
     status = error.grpc_status_code.name if error.grpc_status_code is not None else type(error).__name__
     # So gRPC says that there was no token to send: no call was made.
     if _NO_TOKEN in error.message:
         status = grpc.StatusCode.UNAUTHENTICATED.name
-    return GoogleError(
-        getattr(method, "__name__", "call"), status, error.message, error.reason or "", metadata=error.metadata
-    )
+    return GoogleError(name, status, error.message, error.reason or "", metadata=error.metadata)
 
 
 def _can_wait(client: Any) -> bool:

@@ -268,6 +268,12 @@ def test_no_call_may_take_longer_than_the_run_has_left(google: Google) -> None:
     assert given == [5.0]
 
 
+def test_a_refusal_that_is_too_long_for_grpc_is_an_answer_that_makes_no_sense(google: Google, fail: Fail) -> None:
+    fail("set", refused(grpc.StatusCode.NOT_FOUND, "no " * 10_000), times=9)
+    with pytest.raises(GoogleError, match="UNKNOWN from set_iam_policy: The answer makes no sense"):
+        write_policy(google)
+
+
 def test_what_is_not_there_is_none_when_it_is_looked_for(google: Google) -> None:
     request = pubsub.GetTopicRequest(topic=f"{PROJECT}/topics/nowhere")
     assert google.find(google.publisher.get_topic, request) is None
