@@ -49,6 +49,7 @@ OPERATION_SECONDS = 15 * 60.0
 LONG_AGO = datetime.datetime(1970, 1, 2)
 """When a token that was refused has ended."""
 
+_TOO_LONG = "received metadata size exceeds"
 _NO_TOKEN = "metadata from plugin failed"  # noqa: S105 - what gRPC says, and no token
 
 WAIT_SECONDS = 50.0
@@ -365,8 +366,8 @@ def session_for(*, emulator: bool) -> requests.Session:
 
 def _google_error(method: Callable[..., Any], error: Any) -> GoogleError:
     name = getattr(method, "__name__", "call")
-    if isinstance(error, ValueError):
-        # So api-core ends where an answer contradicts itself, as one does that is too long for gRPC.
+    # A refusal that is too long for gRPC comes as another one, or as one that contradicts itself, which api-core minds.
+    if isinstance(error, ValueError) or _TOO_LONG in error.message:
         return GoogleError(name, grpc.StatusCode.UNKNOWN.name, f"The answer makes no sense: {error}")
     status = error.grpc_status_code.name if error.grpc_status_code is not None else type(error).__name__
     # So gRPC says that there was no token to send: no call was made.
