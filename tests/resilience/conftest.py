@@ -22,6 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seed", type=int, default=1, help="of the sample, and of the schedules of concurrent runs")
     group.addoption("--scenario", default="", metavar="TEXT", help="try only scenarios with this text in their name")
     group.addoption("--report", type=Path, metavar="PATH", help="write the rows to this file, as JSON")
+    group.addoption("--page", type=Path, metavar="PATH", help="put the rows into this page, docs/resilience.md")
 
 
 def _choice(config: pytest.Config) -> Choice:
@@ -78,6 +79,9 @@ class _Rows:
         for line in table.lines():
             terminalreporter.write_line(line)
         path: Path | None = self._config.getoption("report", default=None)
+        page: Path | None = self._config.getoption("page", default=None)
+        if page is not None:
+            page.write_text(table.as_page(page.read_text()))
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             content = {"full": choice.full, "seed": choice.seed, "rows": table.as_json()}

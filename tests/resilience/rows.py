@@ -17,6 +17,8 @@ Scenario = TypeVar("Scenario")
 PROPERTY = "row"
 """Name of the property of a test's report that carries its row to where the rows are added up."""
 
+MARKS = ("<!-- rows: written by script/resilience --page docs/resilience.md -->", "<!-- rows: end -->")
+
 _SHOWN_FAILURES = 20
 
 _ORDER = (
@@ -140,6 +142,19 @@ class Table:
             f"{row['row']}: {row['scenarios']} scenarios, {row['passed']} passed, {row['seconds']} s"
             for row in self.as_json()
         ]
+
+    def as_page(self, page: str) -> str:
+        """A page in which these rows stand between its marks.
+
+        :param page: Markdown.
+        """
+        before, _, rest = page.partition(MARKS[0])
+        lines = [
+            f"| {title} | {row['scenarios']:,} | {row['scenarios'] - len(row['failures']):,} |"
+            for title, row in self.rows.items()
+        ]
+        table = "\n".join(["| row | scenarios | passed |", "|---|---:|---:|", *lines])
+        return f"{before}{MARKS[0]}\n\n{table}\n\n{MARKS[1]}{rest.partition(MARKS[1])[2]}"
 
     def as_json(self) -> list[dict[str, Any]]:
         """For programs."""
