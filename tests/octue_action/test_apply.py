@@ -442,7 +442,11 @@ def test_a_replacement_that_fails_after_the_deletion_says_so_and_counts_as_writt
 def test_a_failure_that_changed_nothing_has_written_nothing(cloud: Cloud) -> None:
     cloud.errors["create a"] = [GoogleError("create_thing", "PERMISSION_DENIED", "no")]
 
-    assert not run(cloud, Thing(thing_id="a"))["a"].has_written
+    outcome = run(cloud, Thing(thing_id="a"))["a"]
+
+    assert not outcome.has_written
+    assert outcome.failure is not None
+    assert outcome.failure.aftermath == ""
 
 
 # What shows later than it was made
@@ -464,6 +468,23 @@ def test_what_reads_other_than_written_is_read_again_and_not_written_again(cloud
     assert cloud.calls.count("update a") == 1
     assert cloud.calls.count("read a") > 3
     assert cloud.cancellation.now() <= quirks.NOT_YET_AS_WRITTEN.seconds
+
+
+def test_what_reads_other_than_written_and_then_not_at_all_is_told_as_what_does_not_show(cloud: Cloud) -> None:
+    class Vanishing(Thing):
+        def update(self, google: Google, actual: Self) -> Self:
+            super().update(google, actual)
+            cloud.things.clear()
+            return actual
+
+    cloud.things["a"] = Thing(thing_id="a", size=5)
+
+    outcome = run(cloud, Vanishing(thing_id="a"))["a"]
+
+    assert outcome.status is Status.FAILED
+    assert outcome.failure is not None
+    assert outcome.failure.message == "The Thing a was written, but is not as it should be: it does not show."
+    assert "create a" not in cloud.calls
 
 
 def test_a_refusal_that_passes_for_one_kind_alone_is_waited_out_for_that_kind(cloud: Cloud) -> None:
