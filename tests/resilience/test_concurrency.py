@@ -27,8 +27,8 @@ from tests.runs import Run
 
 ROW = "concurrent runs"
 
-START_SECONDS = 90.0
-"""Within so long all runs begin: a deployment takes about as long."""
+SPREADS = (1.0, 10.0, 90.0)
+"""Within how many seconds all runs begin, and others edit: a deployment takes about as long as the last of them."""
 
 EDITS = 6
 """How often a person, and Terraform, change the project's policy meanwhile."""
@@ -72,11 +72,12 @@ class _Delays:
         self._clock = cloud.world.clock
         self._random = random.Random(str(schedule))
         self._lock = threading.Lock()
+        self._spread = self._random.choice(SPREADS)
 
-    def pause(self, most: float) -> None:
-        """Wait for up to so many seconds."""
+    def pause(self, parts: int = 1) -> None:
+        """Wait before the next of so many things that happen while all runs begin."""
         with self._lock:
-            seconds = self._random.uniform(0.0, most)
+            seconds = self._random.uniform(0.0, self._spread / parts)
         self._clock.sleep(seconds)
 
     def come_through(self) -> None:
@@ -157,7 +158,7 @@ def _run(
     cloud.world.faults.add(Event(method="*", times=None, happens=delays.come_through, late_seconds=1e-6))
 
     def deploy(number: int) -> Run:
-        delays.pause(START_SECONDS)
+        delays.pause()
         return cloud.deploy({"config": SERVICES[number]} if several else {}, job=cloud.new_job())
 
     with ThreadPoolExecutor(schedule.runs + len(beside)) as pool:
@@ -175,7 +176,7 @@ def _run(
 def _person(cloud: Cloud, delays: _Delays) -> None:
     """Adds members, one after the other."""
     for number in range(EDITS):
-        delays.pause(START_SECONDS / EDITS)
+        delays.pause(EDITS)
         _edit(cloud, functools.partial(_add, number))
 
 
@@ -186,7 +187,7 @@ def _add(number: int, policy: policy_pb2.Policy) -> None:
 def _terraform(cloud: Cloud, delays: _Delays) -> None:
     """Writes its own binding anew, as ``google_project_iam_binding`` does."""
     for number in range(EDITS):
-        delays.pause(START_SECONDS / EDITS)
+        delays.pause(EDITS)
         _edit(cloud, functools.partial(_rewrite, number))
 
 
