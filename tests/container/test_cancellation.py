@@ -31,16 +31,18 @@ MOMENTS = {
 
 HOUR = 3600.0
 OPERATIONS = {
-    "artifact_registry_to_create": "making the image repository",
-    "cloud_build_to_build": "waiting for a build",
-    "cloud_run_to_create": "waiting for the service",
-    "eventarc_to_create": "making the trigger",
+    "making the image repository": "artifact_registry_to_create",
+    "starting a build": "cloud_build_to_build",
+    "waiting for a build": "cloud_build_to_build",
+    "making the service": "cloud_run_to_create",
+    "waiting for the service": "cloud_run_to_create",
+    "making the trigger": "eventarc_to_create",
 }
 
 
 def begin_at(begin: Begin, moment: str) -> ContainerJob:
     """A job whose deployment does not get past a moment: the operation that is waited for then takes an hour."""
-    return begin(**{operation: HOUR for operation, at in OPERATIONS.items() if at == moment})
+    return begin(**({OPERATIONS[moment]: HOUR} if moment in OPERATIONS else {}))
 
 
 def by_the_runner(running: Running) -> None:

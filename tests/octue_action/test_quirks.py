@@ -107,6 +107,7 @@ CASES: dict[str, tuple[list[Failure], list[Failure]]] = {
             error("NOT_FOUND", method="create_trigger"),
             error("NOT_FOUND", method="get_update_topic"),
             error("NOT_FOUND", method="patch_service_account"),
+            error("PERMISSION_DENIED", method="update_topic"),
         ],
     ),
     "SERVICE_ACCOUNT_HIDES": (
@@ -123,7 +124,10 @@ CASES: dict[str, tuple[list[Failure], list[Failure]]] = {
     ),
     "SERVICE_ACCOUNT_READ_AS_FORBIDDEN": (
         [error("PERMISSION_DENIED", HIDDEN, "get_service_account")],
-        [error("PERMISSION_DENIED", method="create_service_account"), error("NOT_FOUND", method="get_service_account")],
+        [
+            error("PERMISSION_DENIED", method="create_service_account"),
+            error("NOT_FOUND", HIDDEN, "get_service_account"),
+        ],
     ),
     "TRIGGER_NOT_YET_VISIBLE": (
         [error("NOT_FOUND", method="get_trigger")],
