@@ -350,13 +350,12 @@ def _explain(error: Exception, settings: Settings, claims: Mapping[str, Any]) ->
             f"--workload-identity-pool=POOL --project={settings.project_id} --format='value(name)'",
         )
     if "getAccessToken" in text or "Permission" in text or "PERMISSION_DENIED" in text or "Gaia id not found" in text:
-        pool = str(provider).rpartition("/providers/")[0]
-        member = f"principalSet://iam.googleapis.com/{pool}/attribute.repository_id/{settings.github.repository_id}"
         return AuthenticationError(
             f"This repository may not act as {settings.deployer_service_account}, or there is no such account: {text}",
             f"# Is the name right? gcloud iam service-accounts list --project={settings.project_id}\n"
             f"gcloud iam service-accounts add-iam-policy-binding {settings.deployer_service_account} "
-            f"--project={settings.project_id} --role=roles/iam.workloadIdentityUser --member='{member}'",
+            f"--project={settings.project_id} --role=roles/iam.workloadIdentityUser "
+            f"--member='{settings.repository_principal}'",
         )
     if "invalid_grant" in text:
         return AuthenticationError(

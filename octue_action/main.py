@@ -115,14 +115,12 @@ def _explain(settings: Settings) -> Explain:
     """What makes a failure of this run one that a person is told: with cause and remedy where they are known."""
     from octue_action.diagnosis import explained
 
-    pool = str(settings.workload_identity_provider).rpartition("/providers/")[0]
-    itself = f"principalSet://iam.googleapis.com/{pool}/attribute.repository_id/{settings.github.repository_id}"
     account = settings.deployer_service_account
     return functools.partial(
         explained,
         project_id=settings.project_id,
         region=settings.services[0].region,
-        caller=f"serviceAccount:{account}" if account else itself,
+        caller=f"serviceAccount:{account}" if account else settings.repository_principal,
         octue_role=settings.octue_role,
     )
 

@@ -14,8 +14,8 @@ from google.api_core import retry
 
 from octue_action.failure import Failure, GoogleError
 
-LONGEST_PAUSE = 15.0
-"""Seconds between two tries at most. What is taken is drawn at random below a limit that grows up to this."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
+"""Seconds between two tries at most. What is taken is drawn at random, below a limit that grows from the first on."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,6 @@ class Quirk:
     :param holds: whether a failure is this one.
     :param seconds: how long it is waited for, from the first one on.
     :param times: how often it is tried again at most; None for as often as there is time.
-    :param first: how many seconds the first pause may take.
     :param least: how many seconds every pause takes at least.
     """
 
@@ -34,12 +33,11 @@ class Quirk:
     holds: Callable[[Failure], bool]
     seconds: float
     times: int | None = None
-    first: float = 0.5
     least: float = 0.0
 
     def pauses(self) -> Iterator[float]:
         """How many seconds to wait before each further try."""
-        drawn = retry.exponential_sleep_generator(self.first, LONGEST_PAUSE)
+        drawn = retry.exponential_sleep_generator(FIRST_PAUSE, LONGEST_PAUSE)
         return itertools.islice((max(self.least, pause) for pause in drawn), self.times)
 
 
@@ -52,20 +50,22 @@ class NotYetThere(Failure):
 
 
 def _is(
-    *statuses: str, method: str = "", says: str = "", of_operation: bool | None = False
+    *statuses: str, reason: str = "", method: str = "", says: str = "", of_operation: bool | None = False
 ) -> Callable[[Failure], bool]:
     """A predicate for Google's refusals.
 
     :param statuses: one of these canonical codes; any where none is given.
+    :param reason: pattern of how ``ErrorInfo.reason`` begins.
     :param method: pattern of how the client's method begins.
     :param says: pattern of something in the message, in small letters.
     :param of_operation: whether it is the end of an operation, and not the refusal of a call; None for either.
     """
-    methods, texts = re.compile(method), re.compile(says)
+    reasons, methods, texts = re.compile(reason), re.compile(method), re.compile(says)
     return lambda failure: (
         isinstance(failure, GoogleError)
         and (not statuses or failure.status in statuses)
         and of_operation in {None, failure.is_of_operation}
+        and reasons.match(failure.reason) is not None
         and methods.match(failure.method) is not None
         and texts.search(failure.said.lower()) is not None
     )
@@ -90,7 +90,7 @@ isConnectionResetNetworkError and isIoEOFError.
 RATE_LIMITED = Quirk(
     "Waiting, as Google Cloud allows this project no more requests at the moment.",
     _any(
-        lambda failure: _is("RESOURCE_EXHAUSTED")(failure) and getattr(failure, "reason", "") == "RATE_LIMIT_EXCEEDED",
+        _is("RESOURCE_EXHAUSTED", reason="RATE_LIMIT_EXCEEDED$"),
         _is("PERMISSION_DENIED", says=r"quota exceeded for quota metric '.*' and limit '.* per minute'"),
     ),
     2 * 60.0,

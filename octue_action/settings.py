@@ -91,6 +91,12 @@ class Settings:
     question: object | None
     notices: tuple[Problem, ...] = ()
 
+    @property
+    def repository_principal(self) -> str:
+        """The repository, by its number, as IAM has it: what signs in where no account is impersonated."""
+        pool = str(self.workload_identity_provider).rpartition("/providers/")[0]
+        return f"principalSet://iam.googleapis.com/{pool}/attribute.repository_id/{self.github.repository_id}"
+
 
 def load(environment: Mapping[str, str]) -> Settings:
     """Read the settings of this run.

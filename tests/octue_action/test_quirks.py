@@ -194,14 +194,14 @@ def test_a_quirk_is_waited_for_as_long_and_as_often_as_was_seen_to_be_needed(nam
     assert (ALL[name].seconds, ALL[name].times) == WAITS[name]
 
 
-OF_KINDS = {
+OF_KINDS = (
     "SERVICE_ACCOUNT_NOT_YET_IN_POLICIES",
     "SERVICE_ACCOUNT_NOT_YET_USABLE",
     "CLOUD_RUN_AGENT_NOT_READY",
     "EVENTARC_AGENT_NOT_READY",
     "SERVICE_ACCOUNT_NOT_YET_IN_EVENTARC",
     "PROJECT_NOT_YET_READY",
-}
+)
 """Which one kind of resource names."""
 
 
