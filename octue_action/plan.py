@@ -101,7 +101,10 @@ def make_plan(
         if address not in actual:
             missing = resource.part_of is not None and actual.get(resource.part_of) is None
             actual[address] = None if missing else resource.read(google)
-        return compare(resource, actual[address])
+        change = compare(resource, actual[address])
+        if change.action is Action.REPLACE:
+            actual[address] = None  # what is part of it goes with it, and is made anew
+        return change
 
     wholes = {address: {resource.part_of} if resource.part_of else set() for address, resource in desired.items()}
     changes = walk(wholes, read)

@@ -53,6 +53,14 @@ def test_a_part_of_what_is_not_there_is_not_asked_for(cloud: Cloud) -> None:
     assert cloud.calls == ["read whole"]
 
 
+def test_a_part_of_what_is_replaced_is_made_anew_with_it(cloud: Cloud) -> None:
+    cloud.things = {"whole": Thing(thing_id="whole", colour="blue"), "part": Thing(thing_id="part")}
+
+    plan = make_plan([Thing(thing_id="whole"), Thing(thing_id="part", part_of="thing.whole")], cloud.door, adopt=False)
+
+    assert [change.action for change in plan.changes] == [Action.REPLACE, Action.CREATE]
+
+
 def test_what_was_read_before_is_not_read_again(cloud: Cloud) -> None:
     plan = make_plan(
         [Thing(thing_id="a"), Thing(thing_id="b")],
