@@ -149,10 +149,7 @@ class Table:
         :param page: Markdown.
         """
         before, _, rest = page.partition(MARKS[0])
-        lines = [
-            f"| {title} | {row['scenarios']:,} | {row['scenarios'] - len(row['failures']):,} |"
-            for title, row in self.rows.items()
-        ]
+        lines = [f"| {row['row']} | {row['scenarios']:,} | {row['passed']:,} |" for row in self.as_json()]
         table = "\n".join(["| row | scenarios | passed |", "|---|---:|---:|", *lines])
         return f"{before}{MARKS[0]}\n\n{table}\n\n{MARKS[1]}{rest.partition(MARKS[1])[2]}"
 

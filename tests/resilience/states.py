@@ -157,7 +157,7 @@ def _is_ours(kind: str, item: Mapping[str, Any]) -> bool:
     if kind == "subscriptions":
         return item["topic"].startswith(TOPIC_PREFIX) and "eventarc" in item["name"]
     if kind == "topics":
-        return bool(item["name"].startswith(TOPIC_PREFIX))
+        return bool(item["name"].startswith(TOPIC_PREFIX) and "managed-by" in item.get("labels", {}))
     return bool(item["name"].rpartition("/")[2] == SERVICE)
 
 

@@ -40,7 +40,7 @@ class Loss:
         return f"{self.kind.__name__} at {self.moment}"
 
 
-@pytest.mark.parametrize("world", ["empty", "shared"])
+@pytest.mark.parametrize("world", ["empty", "shared", "moved"])
 @pytest.mark.parametrize("when", [When.BEFORE, When.AFTER], ids=["not done", "done"])
 def test_a_write_whose_answer_is_lost_is_done_once(worlds: Worlds, row: Row, when: When, world: str) -> None:
     """Builds too: the state has all of them, and all revisions."""

@@ -38,6 +38,7 @@ from tests.runs import REPOSITORY, Run
 
 PERSON = Call("console", principal="user:owner@example.com")
 OTHER = "orders"
+OTHER_SERVICE_ID = "5d3c1f2e-9b1a-4c7d-8e6f-0a1b2c3d4e5f"
 OTHER_ACCOUNT = f"{OTHER}-service@my-project.iam.gserviceaccount.com"
 OTHER_MEMBER = f"serviceAccount:{OTHER_ACCOUNT}"
 GONE_MEMBER = f"deleted:serviceAccount:{ACCOUNT}?uid=100000000000000000001"
@@ -171,8 +172,16 @@ def shared(cloud: Cloud) -> None:
     _drift(cloud)
 
 
+def moved(cloud: Cloud) -> None:
+    """The same commit is deployed, and is to be asked on another topic: the trigger cannot be changed, but replaced."""
+    complete(cloud)
+    _other_things(cloud)
+    _label_topic(cloud, _our_topic(cloud), {"team": "wind"})
+    cloud.inputs["service_id"] = OTHER_SERVICE_ID
+
+
 WORLDS: dict[str, Callable[[Cloud], None]] = {
-    world.__name__: world for world in (empty, complete, drifted, foreign, shared)
+    world.__name__: world for world in (empty, complete, drifted, foreign, shared, moved)
 }
 
 
