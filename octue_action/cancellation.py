@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from octue_action.clock import Clock
 
@@ -59,6 +59,7 @@ class Cancellation:
         self._clock = clock or Clock()
         self._asked = threading.Event()
         self._seconds = self._end = math.inf
+        self._ends_process = False
         self.ended = "was cancelled"
         """How the run ended, behind "The run": for people."""
         self.exit_code = 0
@@ -69,12 +70,14 @@ class Cancellation:
     def by_signals(cls) -> Cancellation:
         """A cancellation that comes with the first SIGINT or SIGTERM, and sees to it that the process ends soon after.
 
+        So it does when the run's time is over, whatever it may wait for then, as an answer that comes byte by byte.
         To be made before any other thread: signals are held back in all of them, and one waits for them. So none
         interrupts a thread at a moment when it holds something, and process 1 of a container, which the kernel spares
         signals that it has no handler for, gets them.
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         cancellation = cls()
+        cancellation._ends_process = True
         threading.Thread(target=cancellation._wait_for_signal, daemon=True, name="signals").start()
         return cancellation
 
@@ -94,6 +97,8 @@ class Cancellation:
     def limit(self, seconds: float) -> None:
         """Have the run end when so many seconds have passed, with the exit code of a failure."""
         self._seconds, self._end = seconds, self.now() + seconds
+        if self._ends_process:
+            _after(seconds, self._end_overdue)
 
     @property
     def too_long(self) -> bool:
@@ -117,9 +122,8 @@ class Cancellation:
 
         :raises Cancelled: where it is.
         """
-        if not self.asked and self.left() <= 0:
-            self.exit_code, self.ended = TOO_LONG, f"took longer than the {self._seconds / 60:g} minutes it may take"
-            self._asked.set()
+        if self.left() <= 0:
+            self._end_in_time()
         if self.asked:
             raise Cancelled
 
@@ -150,17 +154,33 @@ class Cancellation:
             length = min(length * growth, most)
 
     def _wait_for_signal(self) -> NoReturn:
-        number = signal.Signals(signal.sigwait(SIGNALS))
-        self.ask(number)
-        last = threading.Timer(GRACE_SECONDS + CUT_SECONDS + LAST_SECONDS, os._exit, (self.exit_code,))
-        last.daemon = True
-        last.start()
+        self.ask(signal.Signals(signal.sigwait(SIGNALS)))
+        self._end_process()
+
+    def _end_overdue(self) -> NoReturn:
+        self._end_in_time()
+        self._end_process()
+
+    def _end_in_time(self) -> None:
+        if not self.asked:
+            self.exit_code, self.ended = TOO_LONG, f"took longer than the {self._seconds / 60:g} minutes it may take"
+            self._asked.set()
+
+    def _end_process(self) -> NoReturn:
+        _after(GRACE_SECONDS + CUT_SECONDS + LAST_SECONDS, os._exit, self.exit_code)
         # Each further signal is from somebody who does not want to wait.
         _wait_for_another(GRACE_SECONDS)
         self.cut()
         _wait_for_another(CUT_SECONDS)
         self.tell()
         os._exit(self.exit_code)
+
+
+def _after(seconds: float, call: Callable[..., object], *arguments: Any) -> None:
+    """Call something after so many seconds, unless the process has ended by then."""
+    timer = threading.Timer(seconds, call, arguments)
+    timer.daemon = True
+    timer.start()
 
 
 def _wait_for_another(seconds: float) -> None:

@@ -178,6 +178,25 @@ def test_a_run_ends_where_there_is_no_sigtimedwait_as_on_macos(slow: Slow) -> No
     assert run.stderr == ""
 
 
+def test_a_run_whose_time_is_over_is_ended_whatever_it_waits_for() -> None:
+    """As for a server that drips its answer: each byte is in time, and the whole never ends."""
+    script = """
+import time
+from octue_action.cancellation import Cancellation
+cancellation = Cancellation.by_signals()
+cancellation.cut = lambda: print("cut", flush=True)
+cancellation.tell = lambda: print(cancellation.ended, flush=True)
+cancellation.limit(0.3)
+time.sleep(60)
+"""
+    begin = time.monotonic()
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert time.monotonic() - begin < SECONDS_TO_STOP
+    assert ended.returncode == 1
+    assert ended.stdout.splitlines() == ["cut", "took longer than the 0.005 minutes it may take"]
+
+
 def test_each_further_signal_ends_one_wait(slow: Slow) -> None:
     job = slow("cloud_run create")
     with asking_a_silent_server(job) as process:
