@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import google.oauth2.credentials
@@ -198,6 +199,35 @@ def test_a_refused_token_is_replaced(
     shown = refuse_tokens(1)
     call(google)
     assert shown[0] not in shown[1:]
+
+
+@pytest.mark.usefixtures("no_pauses")
+def test_a_token_that_another_thread_has_replaced_already_is_not_replaced_again(
+    google: Google, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two calls with the old token the second is refused only when the first has come again with the new one."""
+    read_policy(google)
+    identify, shown, is_replaced = world.tokens.identify, list[str | None](), threading.Event()
+    numbers = itertools.count(1)
+
+    def answer(token: str | None) -> Identity:
+        identity = identify(token)
+        if identity.principal.startswith("principal:"):
+            return identity  # asks for a new token
+        shown.append(token)
+        if token != shown[0]:
+            is_replaced.set()
+            return identity
+        if next(numbers) == 2:
+            assert is_replaced.wait(10.0)
+        raise refused(grpc.StatusCode.UNAUTHENTICATED)
+
+    monkeypatch.setattr(world.tokens, "identify", answer)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(read_policy, [google, google]))
+
+    assert len(shown) == 4
+    assert len(set(shown)) == 2
 
 
 @pytest.mark.usefixtures("no_pauses")
