@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from google.cloud.eventarc_v1 import EventarcClient
     from google.cloud.iam_admin_v1 import IAMClient
     from google.cloud.resourcemanager_v3 import ProjectsClient
-    from google.cloud.run_v2 import ServicesClient
+    from google.cloud.run_v2 import RevisionsClient, ServicesClient
     from google.iam.v1.policy_pb2 import Policy
     from google.longrunning.operations_pb2 import Operation
     from google.protobuf.message import Message
@@ -51,6 +51,9 @@ LONG_AGO = datetime.datetime(1970, 1, 2)
 
 _TOO_LONG = "received metadata size exceeds"
 _NO_TOKEN = "metadata from plugin failed"  # noqa: S105 - what gRPC says, and no token
+
+_OPTIONS = (("grpc.max_receive_message_length", -1),)
+"""gRPC itself takes no more than 4 MiB, and a message of Pub/Sub has up to 10 MB."""
 
 WAIT_SECONDS = 50.0
 """How long one question may wait for an operation on the server's side."""
@@ -90,6 +93,13 @@ class Google:
         from google.cloud.run_v2 import ServicesClient
 
         return self._client(ServicesClient, "run.googleapis.com")
+
+    @functools.cached_property
+    def revisions(self) -> RevisionsClient:
+        """Cloud Run's revisions."""
+        from google.cloud.run_v2 import RevisionsClient
+
+        return self._client(RevisionsClient, "run.googleapis.com")
 
     @functools.cached_property
     def publisher(self) -> PublisherClient:
@@ -325,7 +335,7 @@ class Google:
         if self._emulator is not None:
             return self._emulator_channel
         channel: grpc.Channel = grpc_helpers.create_channel(
-            f"{host}:443", credentials=self._credentials, default_scopes=(SCOPE,)
+            f"{host}:443", credentials=self._credentials, default_scopes=(SCOPE,), options=_OPTIONS
         )
         return channel
 
@@ -335,7 +345,8 @@ class Google:
         credentials = grpc.composite_channel_credentials(
             grpc.local_channel_credentials(), grpc.metadata_call_credentials(_BearerToken(self._credentials))
         )
-        options = (("grpc.enable_http_proxy", 0),)  # no proxy stands before an emulator, whatever the variables say
+        # No proxy stands before an emulator, whatever the variables say.
+        options = (*_OPTIONS, ("grpc.enable_http_proxy", 0))
         return grpc.secure_channel(str(self._emulator), credentials, options)
 
 

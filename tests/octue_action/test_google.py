@@ -30,7 +30,9 @@ from octue_action.failure import GoogleError
 from octue_action.google import Google
 from tests.clocks import SimulatedClock
 
-CLIENTS = (*("artifact_registry", "cloud_build", "eventarc", "iam", "projects", "publisher", "run", "subscriber"),)
+CLIENTS = (
+    *("artifact_registry", "cloud_build", "eventarc", "iam", "projects", "publisher", "run", "subscriber", "revisions"),
+)
 PROJECT = "projects/my-project"
 PARENT = f"{PROJECT}/locations/europe-west1"
 
@@ -208,7 +210,7 @@ def test_a_token_that_another_thread_has_replaced_already_is_not_replaced_again(
     """Of two calls with the old token the second is refused only when the first has come again with the new one."""
     read_policy(google)
     identify, shown, is_replaced = world.tokens.identify, list[str | None](), threading.Event()
-    numbers = itertools.count(1)
+    numbers, both_are_here = itertools.count(1), threading.Barrier(2, timeout=10.0)
 
     def answer(token: str | None) -> Identity:
         identity = identify(token)
@@ -218,7 +220,9 @@ def test_a_token_that_another_thread_has_replaced_already_is_not_replaced_again(
         if token != shown[0]:
             is_replaced.set()
             return identity
-        if next(numbers) == 2:
+        number = next(numbers)
+        both_are_here.wait()
+        if number == 2:
             assert is_replaced.wait(10.0)
         raise refused(grpc.StatusCode.UNAUTHENTICATED)
 
@@ -598,7 +602,19 @@ def test_without_an_emulator_each_client_has_its_own_host_over_tls(monkeypatch: 
     real = Google(credentials)
     for client in CLIENTS:
         getattr(real, client)
-    hosts = (*("artifactregistry", "cloudbuild", "eventarc", "iam", "cloudresourcemanager", "pubsub", "run", "pubsub"),)
+    hosts = (
+        *(
+            "artifactregistry",
+            "cloudbuild",
+            "eventarc",
+            "iam",
+            "cloudresourcemanager",
+            "pubsub",
+            "run",
+            "pubsub",
+            "run",
+        ),
+    )
     assert targets == [f"{host}.googleapis.com:443" for host in hosts]
 
 
