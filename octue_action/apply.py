@@ -12,7 +12,7 @@ from octue_action import quirks
 from octue_action.cancellation import Cancelled
 from octue_action.failure import Failure, fault
 from octue_action.graph import walk
-from octue_action.plan import Action, Change, Plan, compare
+from octue_action.plan import Action, Change, Plan, compare, deletion, refusals_of
 from octue_action.quirks import NotAsWritten
 from octue_action.resource import Resource, diff
 
@@ -74,26 +74,29 @@ def apply(plan: Plan, google: Google, tell: Listener) -> tuple[Outcome, ...]:
     outcomes: dict[str, Outcome] = {}
 
     def visit(address: str) -> Outcome:
-        change = plan.by_address[address]
-        before = [outcomes[on] for on in change.resource.depends_on if on in outcomes]
-        outcome = outcomes[address] = _outcome(change, before, google, adopt=plan.adopt)
+        before = [outcomes[on] for on in sorted(plan.graph[address]) if on in outcomes]
+        outcome = outcomes[address] = _outcome(plan, plan.by_address[address], before, google)
         with contextlib.suppress(OSError):
             tell(outcome)
         return outcome
 
-    walk({address: set(change.resource.depends_on) for address, change in plan.by_address.items()}, visit)
+    walk(plan.graph, visit)
     return tuple(outcomes[address] for address in plan.by_address)
 
 
-def _outcome(change: Change, before: list[Outcome], google: Google, *, adopt: bool) -> Outcome:
+def _outcome(plan: Plan, change: Change, before: list[Outcome], google: Google) -> Outcome:
     broken = tuple(o.change.resource.label for o in before if o.status in {Status.FAILED, Status.SKIPPED})
     if broken:
         return Outcome(change, Status.SKIPPED, waited_on=broken)
+    start, writes = google.cancellation.now(), google.writes
     whole_changed = any(
         o.status is Status.APPLIED for o in before if o.change.resource.address == change.resource.part_of
     )
-    start, writes = google.cancellation.now(), google.writes
-    attempts = _Attempts(change, google, plan_may_be_old=whole_changed, adopt=adopt)
+    attempts: _Attempts | _Deletion = (
+        _Deletion(change, google)
+        if plan.purpose == "destroy"
+        else _Attempts(change, google, plan_may_be_old=whole_changed, adopt=plan.adopt)
+    )
     status, resource, failure = Status.FAILED, None, None
     try:
         passing = (*change.resource.passing, *quirks.OF_RESOURCES)
@@ -110,9 +113,38 @@ def _outcome(change: Change, before: list[Outcome], google: Google, *, adopt: bo
         status = Status.UNCHANGED if is_unchanged else Status.APPLIED
     if failure is not None and attempts.has_deleted:
         failure.aftermath = f"The {change.resource.title} of before is deleted already. {failure.aftermath}".rstrip()
-    made = attempts.change if status is Status.UNCHANGED or attempts.change.action is not Action.NO_OP else change
+    # What is part of something new is new, too, though it is there by now, and only put right.
+    is_told = status is Status.UNCHANGED or attempts.change.action is not Action.NO_OP
+    made = attempts.change if is_told and not (whole_changed and change.action is Action.CREATE) else change
     has_written = google.writes > writes
     return Outcome(made, status, google.cancellation.now() - start, resource, failure, has_written=has_written)
+
+
+class _Deletion:
+    """What a destruction does to one resource, in as many attempts as it takes.
+
+    :param change: as planned: a deletion, or nothing.
+    :param google: the door to Google Cloud.
+    """
+
+    has_deleted = False
+
+    def __init__(self, change: Change, google: Google) -> None:
+        self.change = change
+        self._google = google
+
+    def make(self) -> Resource | None:
+        """One attempt; what is there is read first: it may be gone by now, or somebody else's.
+
+        :raises Failure: which may pass by itself.
+        """
+        if self.change.action is Action.DELETE:
+            resource = self.change.resource
+            self.change = deletion(resource, resource.read(self._google))
+        if self.change.actual is None or self.change.action is not Action.DELETE:
+            return self.change.actual
+        self.change.actual.delete(self._google)
+        return None
 
 
 class _Attempts:
@@ -153,10 +185,10 @@ class _Attempts:
     def _compare_again(self) -> None:
         resource = self.change.resource
         actual = resource.read(self._google)
-        if actual is not None:
-            for refusal in resource.refusals(actual, adopt=self._adopt):
-                raise refusal
         self.change = compare(resource, actual)
+        if actual is not None:
+            for refusal in refusals_of(self.change, actual, adopt=self._adopt):
+                raise refusal
 
     def _write(self, change: Change) -> Resource | None:
         desired, actual = change.resource, change.actual

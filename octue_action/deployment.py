@@ -39,6 +39,8 @@ class Deployment:
     :param trigger: what carries questions to it.
     :param image: the image that is built for it; None where a ready one was given.
     :param others: everything else.
+    :param shared: those among them that a preview has from the service itself.
+    :param serving_image: the image that serves afterwards, where that is not the service's newest one.
     """
 
     service: CloudRunService
@@ -47,6 +49,8 @@ class Deployment:
     trigger: EventarcTrigger
     image: ContainerImage | None
     others: tuple[Resource, ...]
+    shared: tuple[Resource, ...] = ()
+    serving_image: str = ""
 
     @property
     def service_id(self) -> str:
@@ -59,6 +63,18 @@ class Deployment:
         listed = [*self.others, self.image, self.topic, self.service, self.trigger]
         order = {kind: position for position, kind in enumerate(ORDER)}
         return tuple(sorted((r for r in listed if r is not None), key=lambda r: order[type(r)]))
+
+
+@dataclass(frozen=True)
+class Destruction:
+    """What of a deployment is to be deleted, one by one; the rest goes with these.
+
+    :param resources: in the order in which they were made.
+    :param kept: those among them that stay in any case, by address: why, as a clause.
+    """
+
+    resources: tuple[Resource, ...]
+    kept: Mapping[str, str]
 
 
 ORDER: tuple[type[Resource], ...] = (
@@ -162,7 +178,7 @@ def desired(settings: Settings, service: ServiceSettings, existing: Existing) ->
 
     :param existing: a trigger that is there keeps its name, and its topic is kept where the settings name none.
     """
-    labels = names.labels(service.service, settings.github.repository_id)
+    labels = names.labels(service.service, settings.github.repository_id, service.preview)
     trigger = existing.trigger_of(service)
     derived = names.topic_id(names.service_id(settings.project_id, service.region, service.service))
     given = names.topic_id(service.service_id) if service.service_id else ""
@@ -170,7 +186,7 @@ def desired(settings: Settings, service: ServiceSettings, existing: Existing) ->
     topic = PubsubTopic(
         project_id=settings.project_id, topic_id=topic_id, labels=labels, kept=bool(given) or topic_id != derived
     )
-    account, made = _runtime_account(settings, service, labels)
+    account, made = _runtime_account(settings, service)
     build = _build(settings, service, labels)
     image = next((resource for resource in build if isinstance(resource, ContainerImage)), None)
     run = _cloud_run_service(settings, service, labels, topic, account, (*made, *build))
@@ -179,6 +195,7 @@ def desired(settings: Settings, service: ServiceSettings, existing: Existing) ->
         role=settings.octue_role,
         member=f"serviceAccount:{account}",
         member_may_be_new=bool(made),
+        owned_with=next(iter(_addresses(made)), None),
         depends_on=_addresses(made),
     )
     invoker = IamMember(
@@ -205,7 +222,16 @@ def desired(settings: Settings, service: ServiceSettings, existing: Existing) ->
         trigger=carrier.resource_name, part_of=carrier.address, depends_on=_addresses([carrier])
     )
     others = (*made, *(r for r in build if r is not image), role, invoker, subscription)
-    return Deployment(service=run, topic=topic, account=account, trigger=carrier, image=image, others=others)
+    repositories = (r for r in build if isinstance(r, ArtifactRepository))
+    return Deployment(
+        service=run,
+        topic=topic,
+        account=account,
+        trigger=carrier,
+        image=image,
+        others=others,
+        shared=(*repositories, *made, role) if service.preview else (),
+    )
 
 
 def known(deployment: Deployment, existing: Existing) -> dict[str, Resource | None]:
@@ -219,6 +245,30 @@ def known(deployment: Deployment, existing: Existing) -> dict[str, Resource | No
     if service is None or not is_changing(service):
         read[deployment.service.address] = deployment.service.canonical(service) if service is not None else None
     return read
+
+
+def destroyed(settings: Settings, service: ServiceSettings, existing: Existing) -> tuple[Deployment, Destruction]:
+    """What goes when a service goes, and what stays all the same.
+
+    :param existing: as for ``desired``.
+    """
+    # What an earlier deployment has built goes, too, also where this run names a ready image.
+    deployment = desired(settings, replace(service, image=None), existing)
+    # The topic goes only where the topic's own labels say whose it is. And before the service: as long as that stands,
+    # it says which topic is its own.
+    topic = replace(deployment.topic, kept=False, depends_on=_addresses([deployment.service]))
+    goes_alone = (r for r in deployment.resources if r.part_of is None and r is not deployment.image)
+    kept = {shared.address: f"the service {service.real_service} itself has it" for shared in deployment.shared}
+    if service.runtime_service_account:
+        kept |= {
+            r.address: "the account was given to the service, and may have had it before"
+            for r in deployment.resources
+            if isinstance(r, IamMember) and r.part_of is None
+        }
+    if not settings.delete_topic:
+        kept[topic.address] = "its askers know it; `delete_topic: true` deletes it"
+    resources = tuple(topic if r is deployment.topic else r for r in goes_alone)
+    return deployment, Destruction(resources, kept)
 
 
 def informed(plan: Plan) -> Plan:
@@ -243,40 +293,40 @@ def informed(plan: Plan) -> Plan:
     return replace(plan, changes=tuple(replace(c, resource=settled(c)) for c in plan.changes))
 
 
-def _runtime_account(
-    settings: Settings, service: ServiceSettings, labels: Mapping[str, str]
-) -> tuple[str, tuple[ServiceAccount, ...]]:
+def _runtime_account(settings: Settings, service: ServiceSettings) -> tuple[str, tuple[ServiceAccount, ...]]:
+    """The e-mail of the account, and the account where it is the service's own; a preview runs as the service does."""
     if service.runtime_service_account:
         return service.runtime_service_account, ()
-    account_id = names.service_account_id(service.service)
+    account_id = names.service_account_id(service.real_service)
     email = names.service_account_email(account_id, settings.project_id)
     account = ServiceAccount(
         project_id=settings.project_id,
         account_id=account_id,
         email=email,
-        owner=labels,
-        display_name=f"Octue service {service.service}",
+        owner=names.labels(service.real_service, settings.github.repository_id),
+        display_name=f"Octue service {service.real_service}",
     )
     return email, (account,)
 
 
 def _build(settings: Settings, service: ServiceSettings, labels: Mapping[str, str]) -> tuple[Resource, ...]:
+    """What makes the image: a preview's goes beside the service's own, by a trigger that no push starts."""
     if service.image:
         return ()
     repository = ArtifactRepository(
         project_id=settings.project_id,
         location=service.region,
-        repository_id=names.artifact_repository(service.service),
-        labels=labels,
+        repository_id=names.artifact_repository(service.real_service),
+        labels=names.labels(service.real_service, settings.github.repository_id),
     )
-    tagged = names.image(service.region, settings.project_id, service.service, settings.github.commit)
+    tagged = names.image(service.region, settings.project_id, service.real_service, settings.github.commit)
     tags = tuple(f"{key}-{value}" for key, value in labels.items())
     trigger = BuildTrigger(
         project_id=settings.project_id,
         location=service.region,
         trigger_name=names.build_trigger(service.service),
         repository=service.repository_connection or settings.github.repository,
-        branch_pattern=service.branch_pattern if service.build_trigger == "push" else NEVER,
+        branch_pattern=service.branch_pattern if _builds_pushes(service) else NEVER,
         image=tagged.rpartition(":")[0],
         dockerfile=service.dockerfile,
         cloud_run_service=service.service,
@@ -289,7 +339,7 @@ def _build(settings: Settings, service: ServiceSettings, labels: Mapping[str, st
         project_id=settings.project_id,
         location=service.region,
         repository_id=repository.repository_id,
-        image_name=service.service,
+        image_name=service.real_service,
         commit=settings.github.commit,
         trigger=trigger.resource_name,
         build_tag=next(tag for tag in tags if tag.startswith("octue-service-")),
@@ -299,11 +349,15 @@ def _build(settings: Settings, service: ServiceSettings, labels: Mapping[str, st
     return repository, trigger, image
 
 
+def _builds_pushes(service: ServiceSettings) -> bool:
+    return service.build_trigger == "push" and service.preview is None
+
+
 def _starts_trigger(settings: Settings, service: ServiceSettings) -> bool:
     """Whether the event that started this workflow is a push that starts the build trigger, too."""
     kind, _, branch = settings.github.ref.removeprefix("refs/").partition("/")
     return (
-        service.build_trigger == "push"
+        _builds_pushes(service)
         and settings.github.event_name == "push"
         and kind == "heads"
         and _matches(service.branch_pattern, branch)
@@ -344,7 +398,7 @@ def _cloud_run_service(
         location=service.region,
         service=service.service,
         image=service.image
-        or names.image(service.region, settings.project_id, service.service, settings.github.commit),
+        or names.image(service.region, settings.project_id, service.real_service, settings.github.commit),
         service_account=account,
         ingress=service.ingress,
         environment={**service.environment_variables, **_octue_variables(service, topic)},

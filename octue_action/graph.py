@@ -11,6 +11,11 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
+def backwards(graph: Mapping[str, AbstractSet[str]]) -> dict[str, set[str]]:
+    """The same graph with each edge turned round: node -> the nodes that depend on it."""
+    return {node: {other for other, on in graph.items() if node in on} for node in graph}
+
+
 def walk(
     graph: Mapping[str, AbstractSet[str]], visit: Callable[[str], Result], *, workers: int = 16
 ) -> dict[str, Result]:

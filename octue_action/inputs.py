@@ -125,7 +125,7 @@ _TABLE = (
     Input("preview", "", "none", "A suffix that makes this a deployment of its own, such as `pr-123`."),
     Input("revision", "", "the previous ready one", "The revision that the mode `rollback` goes back to."),
     Input("rollback_on_failure", "false", "", "Whether to roll back when the question asked afterwards fails."),
-    Input("confirm", "", "none", "The service's name once more, for the mode `destroy`."),
+    Input("confirm", "", "none", "The names of the services once more, for the mode `destroy`."),
     Input("delete_topic", "false", "", "Whether the mode `destroy` deletes the topic too."),
     Input("region_policy", "any", "", "Which regions are accepted: `any` or `low-carbon`."),
     Input(
@@ -136,6 +136,7 @@ _TABLE = (
     ),
     Input("github_token", "", "none", "A GitHub token for deployments and comments on pull requests."),
     Input("question", "", "none", "JSON input values of a question to ask after the deployment."),
+    Input("question_timeout", "600", "", "The seconds that the answer to that question may take, 1 to 3600."),
 )
 
 INPUTS: Mapping[str, Input] = {it.name: it for it in _TABLE}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
+from collections.abc import Iterable
 
 TOPIC_PREFIX = "octue.services."
 
@@ -93,13 +94,20 @@ def label_value(text: str) -> str:
     return re.sub(r"[^a-z0-9_-]", "-", text.lower())[:63]
 
 
-def labels(service: str, repository_id: str) -> dict[str, str]:
+def labels(service: str, repository_id: str, preview: str | None = None) -> dict[str, str]:
     """The labels that say whose a resource is.
 
     :param repository_id: GitHub's number of the repository, which survives renaming
+    :param preview: suffix of a preview deployment: it never passes for a service that only has the same name
     """
-    return {
+    whose = {
         "managed-by": "octue-action",
         "octue-service": label_value(service),
         "github-repository-id": label_value(repository_id),
     }
+    return whose | ({"octue-preview": label_value(preview)} if preview else {})
+
+
+def key(resource_names: Iterable[str]) -> str:
+    """A short word that stands for a set of resources, always the same for the same ones in whatever order."""
+    return hashlib.sha256("\n".join(sorted(resource_names)).encode()).hexdigest()[:16]

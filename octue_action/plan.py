@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
-from octue_action.graph import walk
+from octue_action.failure import Failure
+from octue_action.graph import backwards, walk
 from octue_action.resource import FieldChange, Resource, diff
 
 if TYPE_CHECKING:
-    from octue_action.failure import Failure
     from octue_action.google import Google
+
+VERSION = 1
+"""Of the plan for programs, which ``docs/plan.schema.json`` describes; raised where something of it goes or changes."""
+
+Purpose = Literal["deploy", "destroy", "rollback"]
+
+NOT_OURS = "this workflow did not make it"
 
 
 class Action(enum.StrEnum):
@@ -23,22 +31,30 @@ class Action(enum.StrEnum):
     CREATE = "create"
     UPDATE = "update"
     REPLACE = "replace"
+    DELETE = "delete"
 
 
 @dataclass(frozen=True)
 class Change:
     """What happens to one resource, and why.
 
-    :param resource: how it should be.
+    :param resource: how it should be; of what is deleted: which it is.
     :param action: what is done to it.
-    :param fields: what differs; empty for a creation.
+    :param fields: what differs; of a creation all that is said of it.
     :param actual: how it is; None where there is none.
+    :param reason: why nothing is done to it where that is not plain, as a clause.
     """
 
     resource: Resource
     action: Action
     fields: tuple[FieldChange, ...] = ()
     actual: Resource | None = None
+    reason: str = ""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is there, and this workflow did not make it."""
+        return self.actual is not None and not self.actual.ours
 
     def as_json(self) -> dict[str, Any]:
         """The change for programs; values of sensitive fields are left out."""
@@ -47,22 +63,27 @@ class Change:
             "kind": self.resource.kind,
             "name": self.resource.name,
             "action": str(self.action),
+            "ours": not self.is_foreign,
+            "origin": self.resource.origin if self.action is Action.CREATE else "",
+            "reason": self.reason,
             "fields": [_field_as_json(field) for field in self.fields],
         }
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would do, resource by resource, in the order of the deployment.
+    """What a run would do, resource by resource, in the order in which a person would do it.
 
     :param changes: one for each resource.
     :param refusals: why nothing may be done at all; empty where the plan may be applied.
     :param adopt: whether what is not ours may be taken over.
+    :param purpose: what the plan is for.
     """
 
     changes: tuple[Change, ...]
     refusals: tuple[Failure, ...] = ()
     adopt: bool = False
+    purpose: Purpose = "deploy"
 
     @property
     def has_changes(self) -> bool:
@@ -74,9 +95,17 @@ class Plan:
         """The changes by the address of their resource."""
         return {change.resource.address: change for change in self.changes}
 
+    @functools.cached_property
+    def graph(self) -> Mapping[str, AbstractSet[str]]:
+        """Address -> the addresses of those whose turn is before; what is destroyed goes after what depends on it."""
+        stands = {address: set(change.resource.depends_on) for address, change in self.by_address.items()}
+        return backwards(stands) if self.purpose == "destroy" else stands
+
     def as_json(self) -> dict[str, Any]:
-        """The plan for programs."""
+        """The plan for programs, as ``docs/plan.schema.json`` describes it."""
         return {
+            "version": VERSION,
+            "purpose": self.purpose,
             "has_changes": self.has_changes,
             "changes": [change.as_json() for change in self.changes],
             "refusals": [refusal.message for refusal in self.refusals],
@@ -84,7 +113,12 @@ class Plan:
 
 
 def make_plan(
-    resources: Sequence[Resource], google: Google, *, adopt: bool, known: Mapping[str, Resource | None] | None = None
+    resources: Sequence[Resource],
+    google: Google,
+    *,
+    adopt: bool,
+    known: Mapping[str, Resource | None] | None = None,
+    purpose: Purpose = "deploy",
 ) -> Plan:
     """Read every resource, independent ones together, and compare.
 
@@ -92,7 +126,80 @@ def make_plan(
     :param google: the door to Google Cloud.
     :param adopt: whether what is not ours may be taken over.
     :param known: resources that have been read already, by address; None for one that is not there.
+    :param purpose: ``deploy`` or ``rollback``.
     """
+    changes = _read_all(resources, google, known, compare)
+    refusals = (
+        refusal
+        for change in changes
+        if change.actual is not None
+        for refusal in refusals_of(change, change.actual, adopt=adopt)
+    )
+    return Plan(changes, tuple(refusals), adopt, purpose)
+
+
+def make_destruction(
+    resources: Sequence[Resource],
+    google: Google,
+    *,
+    kept: Mapping[str, str],
+    known: Mapping[str, Resource | None] | None = None,
+) -> Plan:
+    """Read every resource, and plan to delete those that are ours, last made first.
+
+    :param resources: what a deployment makes, in its order.
+    :param google: the door to Google Cloud.
+    :param kept: those that stay in any case, and are not even read, by address: why, as a clause.
+    :param known: resources that have been read already, by address; None for one that is not there.
+    """
+    read = _read_all([r for r in resources if r.address not in kept], google, known, deletion)
+    changes = {change.resource.address: change for change in read}
+    kept_changes = {r.address: Change(r, Action.NO_OP, reason=kept[r.address]) for r in resources if r.address in kept}
+    ordered = (changes[r.address] if r.address in changes else kept_changes[r.address] for r in reversed(resources))
+    return Plan(tuple(_with_owner(change, changes) for change in ordered), purpose="destroy")
+
+
+def compare(desired: Resource, actual: Resource | None) -> Change:
+    """What must happen for ``actual`` to become ``desired``."""
+    changed = diff(desired, actual)
+    if actual is None:
+        return Change(desired, Action.CREATE, changed)
+    if any(field.immutable for field in changed):
+        return Change(desired, Action.REPLACE, changed, actual)
+    return Change(desired, Action.UPDATE if changed else Action.NO_OP, changed, actual)
+
+
+def deletion(resource: Resource, actual: Resource | None) -> Change:
+    """What must happen for a resource to be gone, if it is ours."""
+    if actual is None or not actual.is_there:
+        return Change(resource, Action.NO_OP, reason="there is none")
+    if not actual.ours:
+        return Change(resource, Action.NO_OP, actual=actual, reason=NOT_OURS)
+    return Change(resource, Action.DELETE, actual=actual)
+
+
+def refusals_of(change: Change, actual: Resource, *, adopt: bool) -> tuple[Failure, ...]:
+    """Why a change must not be made.
+
+    :param actual: the resource as it is.
+    :param adopt: whether what is not ours may be taken over; that it is made anew is no taking over.
+    """
+    resource = change.resource
+    refusals = resource.refusals(actual, adopt=adopt)
+    if refusals or actual.ours or change.action is not Action.REPLACE:
+        return refusals
+    fields = " and ".join(field.name for field in change.fields if field.immutable)
+    message = f"The {resource.label} exists already, {NOT_OURS}, and Google Cloud cannot change its {fields}."
+    return (Failure(message, f"Look at it. Where nobody needs it, delete it:\n{actual.console_url}"),)
+
+
+def _read_all(
+    resources: Sequence[Resource],
+    google: Google,
+    known: Mapping[str, Resource | None] | None,
+    judge: Callable[[Resource, Resource | None], Change],
+) -> tuple[Change, ...]:
+    """What ``judge`` says of each resource and of what is there of it."""
     desired = {resource.address: resource for resource in resources}
     actual: dict[str, Resource | None] = dict(known or {})
 
@@ -101,39 +208,29 @@ def make_plan(
         if address not in actual:
             missing = resource.part_of is not None and actual.get(resource.part_of) is None
             actual[address] = None if missing else resource.read(google)
-        change = compare(resource, actual[address])
+        change = judge(resource, actual[address])
         if change.action is Action.REPLACE:
             actual[address] = None  # what is part of it goes with it, and is made anew
         return change
 
     wholes = {address: {resource.part_of} if resource.part_of else set() for address, resource in desired.items()}
     changes = walk(wholes, read)
-    ordered = tuple(changes[address] for address in desired)
-    refusals = (
-        refusal
-        for change in ordered
-        if change.actual is not None
-        for refusal in change.resource.refusals(change.actual, adopt=adopt)
-    )
-    return Plan(ordered, tuple(refusals), adopt)
+    return tuple(changes[address] for address in desired)
 
 
-def compare(desired: Resource, actual: Resource | None) -> Change:
-    """What must happen for ``actual`` to become ``desired``."""
-    if actual is None:
-        return Change(desired, Action.CREATE)
-    changed = diff(desired, actual)
-    if any(field.immutable for field in changed):
-        return Change(desired, Action.REPLACE, changed, actual)
-    return Change(desired, Action.UPDATE if changed else Action.NO_OP, changed, actual)
+def _with_owner(change: Change, changes: Mapping[str, Change]) -> Change:
+    """The deletion of what cannot say whose it is: it stays where the resource that says so is not ours."""
+    owner = changes.get(change.resource.owned_with or "")
+    if owner is None or not owner.is_foreign:
+        return change
+    return replace(change, action=Action.NO_OP, reason=f"{NOT_OURS}: the {owner.resource.label}")
 
 
 def _field_as_json(field: FieldChange) -> dict[str, Any]:
-    if field.sensitive:
-        return {"name": field.name, "sensitive": True}
-    return {"name": field.name, "before": _plain(field.before), "after": _plain(field.after)}
+    known = {"sensitive": True} if field.sensitive else {"before": _plain(field.before), "after": _plain(field.after)}
+    return {"name": field.name, "forces_replacement": field.immutable and field.before is not None, **known}
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it: an amount of CPU is a decimal number, which JSON does not know."""
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+    """A value as JSON has it: what has words of its own, as an amount of CPU or memory, is told in these."""
+    return value if type(value) in {str, int, float, bool, type(None)} else str(value)

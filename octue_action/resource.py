@@ -22,7 +22,8 @@ ADOPT = (
     "Delete a build trigger that the console made for it. Then add to the step:\nadopt: true"
 )
 
-OWNERSHIP_LABELS = ("managed-by", "octue-service", "github-repository-id")
+OWNERSHIP_LABELS = ("managed-by", "octue-service", "github-repository-id", "octue-preview")
+"""The last one is there on what belongs to a preview, and only there."""
 
 
 def is_ours(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
@@ -31,7 +32,7 @@ def is_ours(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     :param labels: those of the thing, as read.
     :param wanted: those it would get.
     """
-    return all(labels.get(key) == wanted[key] for key in OWNERSHIP_LABELS)
+    return all(labels.get(key) == wanted.get(key) for key in OWNERSHIP_LABELS)
 
 
 class Mark(enum.Enum):
@@ -74,7 +75,10 @@ class Resource(ABC):
     ``None`` in a desired field means "not ours to say"; an empty value means "clear it".
 
     :param depends_on: addresses of the resources that must stand before this one is written.
-    :param part_of: address of the resource without which this one cannot exist; then it is not even asked for.
+    :param part_of: address of the resource without which this one cannot exist; then it is not even asked for, and it
+        goes with that one.
+    :param only: of a desired resource: names of the fields that it speaks of, where the others are not ours to say.
+    :param owned_with: address of the resource that says whose this one is, where it cannot say so itself.
     :param ours: of an actual resource: whether this action made it for this service and repository.
     """
 
@@ -83,6 +87,8 @@ class Resource(ABC):
 
     depends_on: typing.Annotated[tuple[str, ...], Mark.IDENTITY] = ()
     part_of: typing.Annotated[str | None, Mark.IDENTITY] = None
+    only: typing.Annotated[frozenset[str] | None, Mark.IDENTITY] = None
+    owned_with: typing.Annotated[str | None, Mark.IDENTITY] = None
     ours: typing.Annotated[bool, Mark.OUTPUT] = True
 
     @property
@@ -96,6 +102,11 @@ class Resource(ABC):
         """The page of Google's console that shows it."""
 
     @property
+    def is_there(self) -> bool:
+        """Of an actual resource: whether there is something to delete."""
+        return True
+
+    @property
     def address(self) -> str:
         """``kind.name``: unique within a deployment."""
         return f"{self.kind}.{self.name}"
@@ -104,6 +115,11 @@ class Resource(ABC):
     def label(self) -> str:
         """What it is and what it is called, for people: ``Pub/Sub topic octue.services.1``."""
         return f"{self.title} {self.name}"
+
+    @property
+    def origin(self) -> str:
+        """What it will be made from, for people who read the plan; empty where its fields say it."""
+        return ""
 
     @abstractmethod
     def read(self, google: Google) -> Self | None:
@@ -137,16 +153,16 @@ class Resource(ABC):
         return (Failure(f"The {self.label} exists already, and this workflow did not make it.", ADOPT),)
 
 
-def diff(desired: Resource, actual: Resource) -> tuple[FieldChange, ...]:
+def diff(desired: Resource, actual: Resource | None) -> tuple[FieldChange, ...]:
     """The fields in which ``actual`` is not what ``desired`` says, in the order of the fields.
 
     :param desired: fields that are None are not compared.
-    :param actual: the same kind of resource, as read.
+    :param actual: the same kind of resource, as read; None where there is none, so that all that is wanted differs.
     """
     changes: list[FieldChange] = []
     for name, marks in _compared_fields(type(desired)).items():
-        before, after = getattr(actual, name), getattr(desired, name)
-        if after is None:
+        before, after = getattr(actual, name, None), getattr(desired, name)
+        if after is None or (desired.only is not None and name not in desired.only):
             continue
         if isinstance(after, Mapping):
             changes += _diff_map(name, marks, before or {}, after)

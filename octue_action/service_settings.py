@@ -44,6 +44,8 @@ class ServiceSettings:
 
     :param name: the Octue service's name
     :param service: the Cloud Run service's name: namespace, name and preview
+    :param preview: suffix of a preview deployment; ``None`` for the service itself
+    :param real_service: the Cloud Run name without the preview: whose images and accounts a preview uses
     :param service_id: the UUID of a topic to keep; ``None`` for the one found, or else derived
     :param runtime_service_account: e-mail of an account that exists; ``None`` for one of the service's own
     :param image: a ready image; ``None`` for the commit's
@@ -59,6 +61,8 @@ class ServiceSettings:
     name: str
     namespace: str | None
     service: str
+    preview: str | None
+    real_service: str
     region: str
     service_id: str | None
     runtime_service_account: str | None
@@ -98,6 +102,7 @@ class ServiceReader:
     def read(self) -> ServiceSettings:
         """Everything about the service; what is wrong has been replaced by a default, and added to the findings."""
         namespace, name = self._identity()
+        preview = self._preview()
         region = self.agreed("region", values.region)
         variables, secrets = self._environment()
         size, environment = self._size()
@@ -108,12 +113,14 @@ class ServiceReader:
         return ServiceSettings(
             name=name,
             namespace=namespace,
-            service=self._cloud_run_name(namespace, name),
+            service=self._cloud_run_name(namespace, name, preview),
+            preview=preview,
+            real_service=names.service(namespace, name),
             region=region,
             service_id=self._take("service_id", values.service_id, None),
             runtime_service_account=self._take("runtime_service_account", values.service_account, None),
             image=self._take("image", values.image, None),
-            dockerfile=self._dockerfile(is_built=trigger != "none"),
+            dockerfile=self._dockerfile(is_built=trigger != "none" and self._is_deployed()),
             branch_pattern=self._take("branch_pattern", values.branch_pattern, "^main$"),
             build_trigger=trigger,
             repository_connection=self._repository_connection(region),
@@ -123,7 +130,7 @@ class ServiceReader:
             cpu=size.cpu,
             concurrency=size.concurrency,
             timeout=self._take("timeout", values.whole_number(1, 3600, "seconds"), 3600),
-            min_instances=size.min_instances,
+            min_instances=0 if preview else size.min_instances,
             max_instances=size.max_instances,
             environment_variables=variables,
             secrets=secrets,
@@ -175,8 +182,14 @@ class ServiceReader:
         prefix, _, name = self.agreed("service_name", values.name_with_namespace).rpartition("/")
         return prefix or None, name
 
-    def _cloud_run_name(self, namespace: str | None, name: str) -> str:
+    def _preview(self) -> str | None:
         preview = self._take("preview", values.name, None)
+        given = self.written("service_id")
+        if preview and given:
+            self._findings.add(given.problem("A preview has a topic of its own.", "no `service_id` beside `preview`"))
+        return preview
+
+    def _cloud_run_name(self, namespace: str | None, name: str, preview: str | None) -> str:
         service = names.service(namespace, name, preview)
         given = self.written("service_name")
         if name and given and (len(service) > _MAXIMUM_NAME or service[0].isdigit()):
@@ -196,6 +209,11 @@ class ServiceReader:
                 given.problem(f"{given.subject} is 'none', and no image is given.", "input `image`, too")
             )
         return trigger
+
+    def _is_deployed(self) -> bool:
+        """Whether this run is about what the repository says now, and not about what was deployed before."""
+        mode = self._inputs.get("mode")
+        return mode is None or mode.text not in {"destroy", "rollback"}
 
     def _dockerfile(self, *, is_built: bool) -> str:
         """The Dockerfile's path; it has to be there only when something is built."""

@@ -46,7 +46,15 @@ CREDENTIALS_VARIABLES = (
 
 EMULATOR_VARIABLE = "GOOGLE_CLOUD_EMULATOR_HOST"
 
-_OF_ONE_SERVICE = ("service_id", "image", "revision")
+_OF_ONE_SERVICE = ("service_id", "image", "revision", "question")
+_OF_MODES = {
+    "revision": ("rollback",),
+    "confirm": ("destroy",),
+    "delete_topic": ("destroy",),
+    "question": ("deploy", "rollback"),
+    "rollback_on_failure": ("deploy",),
+}
+"""Inputs that have an effect in some modes only."""
 _SIGN_IN = (
     "input `workload_identity_provider: "
     "projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER`, "
@@ -66,6 +74,7 @@ class Settings:
     :param services: those to act on, in the order of octue.yaml
     :param emulator: ``127.0.0.1:PORT`` in place of Google Cloud
     :param question: input values to ask the service with; ``None`` for no question
+    :param question_timeout: seconds that the answer may take
     :param notices: what was read and has no effect, for the log
     """
 
@@ -89,6 +98,7 @@ class Settings:
     timeout_minutes: int
     github_token: str | None = field(repr=False)
     question: object | None
+    question_timeout: int
     notices: tuple[Problem, ...] = ()
 
     @property
@@ -114,9 +124,12 @@ def load(environment: Mapping[str, str]) -> Settings:
     readers = [ServiceReader(given, it, github, findings) for it in chosen]
     services = tuple(it.read() for it in readers)
     findings.add(*_collisions(services, readers))
+    mode: Mode = findings.take(values.one_of(values.MODES), given.get("mode"), "deploy")
+    if mode == "destroy":
+        findings.add(*_unconfirmed(given.get("confirm"), services))
     project_id = _project_id(readers, findings)
     settings = Settings(
-        mode=findings.take(values.one_of(values.MODES), given.get("mode"), "deploy"),
+        mode=mode,
         project_id=project_id,
         workload_identity_provider=findings.take(
             values.identity_provider, given.get("workload_identity_provider"), None
@@ -138,7 +151,8 @@ def load(environment: Mapping[str, str]) -> Settings:
         timeout_minutes=findings.take(values.whole_number(1, 350, "minutes"), given.get("timeout_minutes"), 60),
         github_token=findings.take(str, given.get("github_token"), None),
         question=findings.take(values.json_value, given.get("question"), None),
-        notices=tuple(notice for it in readers for notice in it.notices()),
+        question_timeout=findings.take(values.whole_number(1, 3600, "seconds"), given.get("question_timeout"), 600),
+        notices=(*_without_effect(given, mode), *(notice for it in readers for notice in it.notices())),
     )
     findings.raise_if_any()
     return settings
@@ -223,6 +237,35 @@ def _collisions(services: Sequence[ServiceSettings], readers: Sequence[ServiceRe
                 message,
                 "a name or a namespace of its own for each; for a service in two regions, two files and two steps",
             )
+
+
+def _unconfirmed(confirm: Given | None, services: Sequence[ServiceSettings]) -> Iterator[Problem]:
+    """What is to be destroyed, and has not been named once more; and what has been named, and is not."""
+    given = confirm or Given(name="confirm", text="")
+    said = values.name_list(given.text)
+    allowed = [
+        {it.service, it.real_service, it.name, f"{it.namespace}/{it.name}" if it.namespace else it.name}
+        for it in services
+    ]
+    for service, ways in zip(services, allowed, strict=True):
+        if service.service and not ways.intersection(said):
+            message = f"The service {shown(service.service)} would be destroyed, and `confirm` does not name it."
+            yield given.problem(message, f"confirm: {', '.join(it.service for it in services)}")
+    for name in said:
+        if not any(name in ways for ways in allowed):
+            known = [it.service for it in services]
+            message = f"{given.subject} names {shown(name)}, which is not to be destroyed.{perhaps(name, known)}"
+            yield given.problem(message, f"confirm: {', '.join(known)}")
+
+
+def _without_effect(given: Mapping[str, Given], mode: Mode) -> Iterator[Problem]:
+    """Inputs that this mode does not look at."""
+    for name, modes in _OF_MODES.items():
+        if name in given and given[name].text != INPUTS[name].default and mode not in modes:
+            yield given[name].problem(f"`{name}` has no effect with `mode: {mode}`, but with {' or '.join(modes)}.")
+    rolls_back = given.get("rollback_on_failure")
+    if rolls_back and rolls_back.text == "true" and "question" not in given:
+        yield rolls_back.problem("`rollback_on_failure` has no effect without a `question`.")
 
 
 def _project_id(readers: Sequence[ServiceReader], findings: Findings) -> str:

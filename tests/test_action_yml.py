@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
 OUTPUTS = [
     *("service_url", "topic_name", "service_id", "service_account", "image", "revision", "build_log_url", "changed"),
-    *("plan", "services"),
+    *("plan", "answer", "services"),
 ]
 
 

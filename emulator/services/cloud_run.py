@@ -50,6 +50,7 @@ _PENDING = run_v2.Condition.State.CONDITION_PENDING
 _INGRESS_ALL = run_v2.IngressTraffic(run_v2.IngressTraffic.INGRESS_TRAFFIC_ALL)
 _SUCCEEDED = run_v2.Condition.State.CONDITION_SUCCEEDED
 _FAILED = run_v2.Condition.State.CONDITION_FAILED
+_REVISION_MISSING = run_v2.Condition.CommonReason.REVISION_FAILED
 
 # What people set in a service; everything else is Cloud Run's to say.
 _SETTABLE = (
@@ -116,12 +117,14 @@ class _Record:
     """All there is of one service.
 
     :param rollout: held while a change is rolled out: one after the other.
+    :param missing: why the traffic could not go where it should; empty where it could.
     """
 
     service: run_v2.Service
     revisions: dict[str, _Revision] = field(default_factory=dict)
     created_revisions: int = 0
     rollout: threading.Lock = field(default_factory=threading.Lock)
+    missing: str = ""
 
     @property
     def short_name(self) -> str:
@@ -154,7 +157,7 @@ class CloudRun:
         with self._lock:
             revisions = [revision for record in self._records.values() for revision in record.revisions.values()]
         for revision in revisions:
-            if revision.instances:
+            if revision.instances is not None:
                 revision.instances.close()
 
     def service_uri(self, project: str, region: str, service: str) -> str:
@@ -213,7 +216,7 @@ class CloudRun:
         def work() -> Message:
             with self._lock:
                 record.revisions.pop(short, None)
-            if revision.instances:
+            if revision.instances is not None:
                 revision.instances.close()
             return raw(revision.message)
 
@@ -299,7 +302,7 @@ class CloudRun:
                 record.service.reconciling = False
                 gone = run_v2.Service(record.service)
             for revision in record.revisions.values():
-                if revision.instances:
+                if revision.instances is not None:
                     revision.instances.close()
             return raw(gone)
 
@@ -449,11 +452,14 @@ class CloudRun:
 
     def _complete(self, record: _Record, latest: _Revision) -> None:
         service, error = record.service, latest.error
+        record.missing = "" if error else self._missing(record, latest)
         condition = run_v2.Condition(error.condition) if error else run_v2.Condition(state=_SUCCEEDED)
         condition.last_transition_time = self._world.clock.timestamp()
         if error is None:
             service.latest_ready_revision = latest.message.name
             service.latest_created_revision = latest.message.name
+        if record.missing:
+            condition = run_v2.Condition(condition, state=_FAILED, message=record.missing, reason=_REVISION_MISSING)
         routes = condition if error is None or not service.latest_ready_revision else run_v2.Condition(state=_SUCCEEDED)
         service.terminal_condition = run_v2.Condition(condition, type_="Ready")
         service.conditions = [
@@ -464,8 +470,18 @@ class CloudRun:
             service.ingress = _INGRESS_ALL
         service.observed_generation = service.generation
         service.reconciling = False
-        if service.latest_ready_revision:
+        if service.latest_ready_revision and not record.missing:
             self._set_addresses(service)
+
+    def _missing(self, record: _Record, latest: _Revision) -> str:
+        """Why the traffic cannot go where it should, empty where it can: a route to a revision that is not there fails.
+
+        It stays then where it is (Knative's serving specification, "Route", condition RevisionMissing).
+        """
+        named = {target.revision for target in record.service.traffic if target.type_ != _LATEST and target.revision}
+        ready = {name for name, revision in record.revisions.items() if revision.error is None}
+        missing = sorted(named - ready - {latest.message.name.rpartition("/")[2]})
+        return f"Revision '{missing[0]}' is not ready or does not exist, and cannot serve traffic." if missing else ""
 
     def _set_addresses(self, service: run_v2.Service) -> None:
         _, project, _, region, _, short = service.name.split("/")
@@ -485,10 +501,10 @@ class CloudRun:
     def _retire_revisions(self, record: _Record) -> None:
         """Stop the instances of the revisions that no address leads to."""
         with self._lock:
-            serving = {self._target(record, target) for target in record.service.traffic}
+            serving = {self._target(record, status) for status in record.service.traffic_statuses}
             retired = [revision for name, revision in record.revisions.items() if name not in serving]
         for revision in retired:
-            if revision.instances:
+            if revision.instances is not None:
                 revision.instances.retire()
 
     def _instances(self, record: _Record, revision: _Revision) -> Instances:
@@ -551,7 +567,7 @@ class CloudRun:
             with self._lock:
                 revisions = [revision for record in self._records.values() for revision in record.revisions.values()]
             for revision in revisions:
-                if revision.instances:
+                if revision.instances is not None:
                     revision.instances.stop_idle()
 
     # Requests to services
@@ -624,7 +640,8 @@ class CloudRun:
 
     def _choose_revision(self, record: _Record, tag: str) -> _Revision | None:
         with self._lock:
-            targets = [target for target in record.service.traffic if (target.tag == tag if tag else target.percent)]
+            statuses = record.service.traffic_statuses
+            targets = [status for status in statuses if (status.tag == tag if tag else status.percent)]
             if not targets:
                 return None
             weights = [1 if tag else target.percent for target in targets]
@@ -633,7 +650,7 @@ class CloudRun:
             return record.revisions.get(self._target(record, chosen))
 
     @staticmethod
-    def _target(record: _Record, target: run_v2.TrafficTarget) -> str:
+    def _target(record: _Record, target: run_v2.TrafficTarget | run_v2.TrafficTargetStatus) -> str:
         """The revision that a traffic target means, by its short name."""
         latest = record.service.latest_ready_revision.rpartition("/")[2]
         return latest if target.type_ == _LATEST or not target.revision else target.revision
@@ -753,6 +770,8 @@ def _outcome(record: _Record) -> Message:
     latest = record.latest_created()
     if latest and latest.error:
         raise ApiError(latest.error.code, str(latest.error))
+    if record.missing:
+        raise failed_precondition(record.missing)
     return raw(run_v2.Service(record.service))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
@@ -20,6 +21,9 @@ GCLOUD = "gcr.io/google.com/cloudsdktool/cloud-sdk:slim"
 
 CONTEXT = "."
 """What the Dockerfile's COPY refers to: the whole repository, as for Octue's own deployer; octue.yaml is in it."""
+
+OF_PREVIEW = "octue-preview-"
+"""How the tag of a preview's trigger begins."""
 
 CURRENT = "as this commit wants them"
 
@@ -133,10 +137,15 @@ class BuildTrigger(Resource):
             build_service_account=trigger.service_account.rpartition("/")[2] or None,
             disabled=trigger.disabled,
             steps=CURRENT if _essence(trigger.build) == _essence(self._build()) else "other",
-            tags=self.tags if (ours := set(self.tags) <= set(trigger.tags)) else tuple(trigger.tags),
+            tags=self.tags if (ours := self._is_ours(trigger.tags)) else tuple(trigger.tags),
             other_tags=tuple(tag for tag in trigger.tags if tag not in self.tags),
             ours=ours,
         )
+
+    def _is_ours(self, tags: Iterable[str]) -> bool:
+        """Whether it has our tags, and is not that of a preview which happens to be called like this service."""
+        others = set(tags) - set(self.tags)
+        return set(self.tags) <= set(tags) and not any(tag.startswith(OF_PREVIEW) for tag in others)
 
     def _message(self) -> cloudbuild_v1.BuildTrigger:
         from google.cloud.devtools import cloudbuild_v1

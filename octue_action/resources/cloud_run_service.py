@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from octue_action.failure import GoogleError
 from octue_action.quirks import CLOUD_RUN_AGENT_NOT_READY, SERVICE_ACCOUNT_NOT_YET_USABLE, Quirk
-from octue_action.resource import Mark, Resource, is_ours
+from octue_action.resource import Mark, Resource, diff, is_ours
 
 if TYPE_CHECKING:
     from google.cloud import run_v2
@@ -28,7 +28,19 @@ RETRIED = "octue-action/retried-generation"
 
 LATEST = "latest revision"
 
+_TRAFFIC = "traffic"
+_ALL = 100
+
 _BYTES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+
+
+class Memory(int):
+    """An amount of memory in bytes, which people read as ``512Mi``."""
+
+    def __str__(self) -> str:
+        """The shortest quantity of whole units."""
+        unit = next(unit for unit in ("Gi", "Mi", "Ki", "") if self % _BYTES[unit] == 0)
+        return f"{self // _BYTES[unit]}{unit}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +60,12 @@ class CloudRunService(Resource):
     :param concurrency: questions that one instance answers at a time.
     :param timeout: seconds one question may take.
     :param execution_environment: ``gen1`` or ``gen2``; None leaves the choice to Cloud Run.
-    :param traffic: which revision serves; ``latest revision``, or what it is pinned to.
+    :param traffic: which revision serves: ``latest revision``, the name of one, or how it is split among several.
     :param needs_token: whether callers must prove who they are.
-    :param ready: whether the newest revision is ready and serves.
+    :param ready: whether the newest revision is ready.
     :param account_may_be_new: whether the account that it runs as may have been made a moment ago.
     :param url: of an actual service: its own URL, also where revisions have tags.
-    :param revision: of an actual service: name of the newest ready revision.
+    :param revision: of an actual service: name of the revision that serves.
     :param message: of an actual service: as Cloud Run gave it, with what is not ours.
     """
 
@@ -69,7 +81,7 @@ class CloudRunService(Resource):
     needs_token: bool = True
     environment: Annotated[Mapping[str, str], Mark.SENSITIVE]
     secrets: Mapping[str, str]
-    memory: int
+    memory: Memory
     cpu: Decimal
     concurrency: int
     timeout: int
@@ -120,14 +132,44 @@ class CloudRunService(Resource):
         return self._finished(google, google.write(google.run.create_service, request))
 
     def update(self, google: Google, actual: Self) -> Self:
+        """The settings, and then the traffic: where it is pinned, as after a rollback, it stays so until all is ready.
+
+        Else a new revision that does not become ready would give the traffic to the one that was rolled back.
+        """
+        changed = {field.name for field in diff(self, actual)}
+        if changed != {_TRAFFIC}:
+            actual = self._update_settings(google, actual)
+        return self._move_traffic(google, actual) if _TRAFFIC in changed else actual
+
+    def _update_settings(self, google: Google, actual: Self) -> Self:
         from google.cloud import run_v2
 
-        service = self._write_into(copy.deepcopy(actual.message) or run_v2.Service())
+        traffic = list(actual.message.traffic)
+        service = self._write_into(copy.deepcopy(actual.message))
+        service.traffic = traffic
         if not actual.ready:
             # An unchanged template makes no new revision, and one that failed stays failed.
             service.template.annotations[RETRIED] = str(service.generation)
         operation = google.write(google.run.update_service, run_v2.UpdateServiceRequest(service=service))
         return self._finished(google, operation, serving=_serving(actual.message))
+
+    def _move_traffic(self, google: Google, actual: Self) -> Self:
+        from google.cloud import run_v2
+        from google.protobuf import field_mask_pb2
+
+        service = run_v2.Service(
+            name=self.resource_name, etag=actual.message.etag, traffic=self._targets(actual.message.traffic)
+        )
+        request = run_v2.UpdateServiceRequest(service=service, update_mask=field_mask_pb2.FieldMask(paths=[_TRAFFIC]))
+        operation = google.write(google.run.update_service, request)
+        try:
+            return self._finished(google, operation)
+        except GoogleError as error:
+            # The newest revision may have failed long ago, and the operation then say so, though the traffic has moved.
+            moved = self.read(google) if error.is_of_operation else None
+            if moved is None or _serving(moved.message) != self.traffic:
+                raise
+            return moved
 
     def delete(self, google: Google) -> None:
         from google.cloud import run_v2
@@ -184,7 +226,7 @@ class CloudRunService(Resource):
             ready=_is_ready(service),
             labels=(labels := dict(service.labels)),
             url=service.uri,
-            revision=service.latest_ready_revision.rpartition("/")[2],
+            revision=_serving(service),
             ours=is_ours(labels, self.labels),
             message=service,
         )
@@ -199,12 +241,7 @@ class CloudRunService(Resource):
         service.labels = {**service.labels, **self.labels}
         service.ingress = getattr(run_v2.IngressTraffic, f"INGRESS_TRAFFIC_{_INGRESS[self.ingress]}")
         service.invoker_iam_disabled = not self.needs_token
-        service.traffic = [
-            run_v2.TrafficTarget(
-                type_=run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST, percent=100
-            ),
-            *(_without_share(target) for target in service.traffic if target.tag),
-        ]
+        service.traffic = self._targets(service.traffic)
         template = service.template
         template.revision = ""  # sent back, it would name a revision that exists already
         template.service_account = self.service_account
@@ -223,6 +260,18 @@ class CloudRunService(Resource):
         self._write_into_container(template.containers[0])
         return service
 
+    def _targets(self, existing: Iterable[run_v2.TrafficTarget]) -> list[run_v2.TrafficTarget]:
+        """All traffic to where it belongs, and the tags that are there without any."""
+        from google.cloud import run_v2
+
+        kind = "LATEST" if self.traffic == LATEST else "REVISION"
+        target = run_v2.TrafficTarget(
+            type_=getattr(run_v2.TrafficTargetAllocationType, f"TRAFFIC_TARGET_ALLOCATION_TYPE_{kind}"),
+            revision="" if self.traffic == LATEST else self.traffic,
+            percent=100,
+        )
+        return [target, *(_without_share(target) for target in existing if target.tag)]
+
     def _write_into_container(self, container: run_v2.Container) -> None:
         from google.cloud import run_v2
 
@@ -236,7 +285,7 @@ class CloudRunService(Resource):
         container.env = sorted(variables, key=lambda variable: order.get(variable.name, len(order)))
         limits = dict(container.resources.limits)
         if bytes_of(limits.get("memory", "0")) != self.memory:
-            limits["memory"] = _memory_text(self.memory)
+            limits["memory"] = str(self.memory)
         if cpus_of(limits.get("cpu", "0")) != self.cpu:
             limits["cpu"] = f"{int(self.cpu * 1000)}m"
         container.resources.limits = limits
@@ -251,24 +300,20 @@ def is_changing(service: run_v2.Service) -> bool:
     return bool(service.reconciling or service.delete_time)
 
 
-def bytes_of(quantity: str) -> int:
-    """A Kubernetes quantity such as ``512Mi`` in bytes.
+def bytes_of(quantity: str) -> Memory:
+    """A Kubernetes quantity such as ``512Mi`` as the amount of memory that it is.
 
     :raises ValueError: for anything else.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(|[kMG]|[KMG]i)", quantity)
     if match is None:
         raise ValueError(f"{quantity!r} is no amount of memory")
-    return int(Decimal(match[1]) * _BYTES[match[2]])
+    return Memory(Decimal(match[1]) * _BYTES[match[2]])
 
 
 def cpus_of(quantity: str) -> Decimal:
     """A Kubernetes quantity such as ``1000m`` or ``1`` in CPUs."""
     return Decimal(quantity.removesuffix("m")) / (1000 if quantity.endswith("m") else 1)
-
-
-def _memory_text(size: int) -> str:
-    return f"{size // 2**20}Mi" if size % 2**20 == 0 else str(size)
 
 
 def _secret_variable(name: str, secret: str) -> run_v2.EnvVar:
@@ -293,8 +338,10 @@ def _seconds(duration: Any) -> int:
 def _traffic_of(service: run_v2.Service) -> str:
     """Where the traffic goes; tags that get none of it do not count."""
     shares = [(t.revision.rpartition("/")[2] or LATEST, t.percent) for t in service.traffic if t.percent]
-    if not shares or shares == [(LATEST, 100)]:
+    if not shares:
         return LATEST
+    if shares[0][1] == _ALL:
+        return shares[0][0]
     return ", ".join(f"{percent} % {revision}" for revision, percent in shares)
 
 

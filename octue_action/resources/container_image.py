@@ -71,6 +71,10 @@ class ContainerImage(Resource):
             f"/{self.image_name}?project={self.project_id}"
         )
 
+    @property
+    def origin(self) -> str:
+        return f"built of commit {self.commit} by the build trigger {self.trigger.rpartition('/')[2]}"
+
     def read(self, google: Google) -> Self | None:
         from google.cloud import artifactregistry_v1
 

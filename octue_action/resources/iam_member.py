@@ -57,6 +57,10 @@ class IamMember(Resource):
         location, _, service = location_and_service.partition("/services/")
         return f"https://console.cloud.google.com/run/detail/{location}/{service}/security?project={project}"
 
+    @property
+    def is_there(self) -> bool:
+        return self.granted
+
     def read(self, google: Google) -> Self | None:
         with google.policy_lock(self.resource):
             policy = google.policies[self.resource] = self._read_policy(google)

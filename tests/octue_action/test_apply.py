@@ -11,7 +11,7 @@ from octue_action.apply import Outcome, Status, apply
 from octue_action.cancellation import Cancellation, Cancelled
 from octue_action.failure import Failure, GoogleError
 from octue_action.google import Google
-from octue_action.plan import Action, make_plan
+from octue_action.plan import Action, make_destruction, make_plan
 from octue_action.quirks import Quirk
 from tests.clocks import SimulatedClock
 from tests.octue_action.fakes import Cloud, Thing
@@ -509,3 +509,74 @@ def test_a_log_that_nobody_takes_stops_nothing(cloud: Cloud) -> None:
     outcomes = apply(plan, cloud.door, broken)
 
     assert [o.status for o in outcomes] == [Status.APPLIED] * 2
+
+
+# Destroying
+
+
+def destroy(cloud: Cloud, *things: Thing) -> dict[str, Outcome]:
+    plan = make_destruction(things, cloud.door, kept={})
+    cloud.calls.clear()
+    return {outcome.change.resource.name: outcome for outcome in apply(plan, cloud.door, lambda _: None)}
+
+
+CHAIN = (Thing(thing_id="a"), Thing(thing_id="b", depends_on=("thing.a",)), Thing(thing_id="c"))
+
+
+def test_what_was_made_is_deleted_backwards_and_a_second_time_there_is_nothing_to_do(cloud: Cloud) -> None:
+    cloud.things = {thing.name: thing for thing in CHAIN}
+
+    first = destroy(cloud, *CHAIN)
+    calls = list(cloud.calls)
+    second = destroy(cloud, *CHAIN)
+
+    assert {o.status for o in first.values()} == {Status.APPLIED}
+    assert calls.index("delete b") < calls.index("delete a")
+    assert cloud.things == {}
+    assert {o.status for o in second.values()} == {Status.UNCHANGED}
+    assert cloud.calls == []
+
+
+def test_what_cannot_be_deleted_keeps_only_what_it_needs(cloud: Cloud) -> None:
+    cloud.things = {thing.name: thing for thing in CHAIN}
+    cloud.errors["delete b"] = [Failure("no")]
+
+    outcomes = destroy(cloud, *CHAIN)
+
+    assert [outcomes[name].status for name in "bac"] == [Status.FAILED, Status.SKIPPED, Status.APPLIED]
+    assert outcomes["a"].waited_on == ("Thing b",)
+    assert cloud.things.keys() == {"a", "b"}
+
+
+@pytest.mark.parametrize("now", [None, Thing(thing_id="a", ours=False)])
+def test_what_is_gone_or_somebody_elses_by_the_time_it_is_to_be_deleted_is_left_alone(
+    cloud: Cloud, now: Thing | None
+) -> None:
+    cloud.things["a"] = Thing(thing_id="a")
+    plan = make_destruction([Thing(thing_id="a")], cloud.door, kept={})
+    cloud.things = {"a": now} if now else {}
+    cloud.calls.clear()
+
+    (outcome,) = apply(plan, cloud.door, lambda _: None)
+
+    assert outcome.status is Status.UNCHANGED
+    assert cloud.calls == ["read a"]
+
+
+def test_a_deletion_whose_answer_was_lost_is_looked_after(cloud: Cloud) -> None:
+    cloud.things["a"] = Thing(thing_id="a")
+    cloud.errors["delete a"] = [GoogleError("delete_a", "UNAVAILABLE", "lost")]
+
+    outcomes = destroy(cloud, Thing(thing_id="a"))
+
+    assert outcomes["a"].status is Status.APPLIED
+    assert cloud.calls == ["read a", "delete a", "read a", "delete a"]
+
+
+def test_what_is_not_ours_is_left_as_it_is_whatever_it_is_like(cloud: Cloud) -> None:
+    cloud.things["a"] = theirs = Thing(thing_id="a", size=9, ours=False)
+
+    outcomes = destroy(cloud, Thing(thing_id="a"))
+
+    assert outcomes["a"].status is Status.UNCHANGED
+    assert cloud.things == {"a": theirs}

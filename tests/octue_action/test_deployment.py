@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from google.cloud import eventarc_v1, run_v2
 
-from octue_action.deployment import ORDER, Deployment, Existing, desired, informed, known
+from octue_action.deployment import ORDER, Deployment, Destruction, Existing, desired, destroyed, informed, known
 from octue_action.plan import Action, Change, Plan
-from octue_action.resource import Resource
+from octue_action.resource import Resource, is_ours
 from octue_action.resources.artifact_repository import ArtifactRepository
 from octue_action.resources.build_trigger import NEVER, BuildTrigger
 from octue_action.resources.cloud_run_service import CloudRunService
@@ -361,3 +361,120 @@ def test_only_an_account_that_this_deployment_makes_is_waited_for(
     members = [resource for resource in deployment.resources if isinstance(resource, IamMember)]
     assert [member.member_may_be_new for member in members] == [is_new, is_new]
     assert deployment.service.account_may_be_new is is_new
+
+
+# Previews
+
+
+PREVIEW = "my-org-sum-pr-7"
+
+
+def test_a_preview_shares_only_images_and_accounts_with_the_service(deploy: Deploy) -> None:
+    real, preview = deploy(), deploy(preview="pr-7")
+    shared = {r.address for r in real.resources} & {r.address for r in preview.resources}
+    assert shared == {
+        f"service_account.{ACCOUNT}",
+        "artifact_repository.my-org-sum",
+        f"iam_member.octue_service_user on my-project for {ACCOUNT}",
+        f"container_image.my-org-sum:{COMMIT[:12]}",
+    }
+    assert {r.address for r in preview.shared} == shared - {f"container_image.my-org-sum:{COMMIT[:12]}"}
+    assert real.shared == ()
+
+
+def test_what_a_preview_shares_is_made_just_as_the_service_makes_it(deploy: Deploy) -> None:
+    real = {r.address: r for r in deploy().resources}
+    for shared in deploy(preview="pr-7").shared:
+        assert shared == real[shared.address]
+
+
+def test_a_preview_has_a_topic_and_triggers_of_its_own_and_no_push_builds_it(deploy: Deploy) -> None:
+    variables = {"GITHUB_EVENT_NAME": "push"}
+    real, preview = deploy(variables=variables), deploy(variables=variables, preview="pr-7")
+    assert preview.service.service == PREVIEW
+    assert preview.topic.topic_id != real.topic.topic_id
+    assert preview.service.environment["SERVICE_ID"] == preview.service_id
+    assert preview.trigger.trigger_id == PREVIEW
+    assert build_trigger(preview).trigger_name == PREVIEW
+    assert build_trigger(preview).branch_pattern == NEVER
+    assert image(real).pushed
+    assert not image(preview).pushed
+    assert image(preview).trigger == build_trigger(preview).resource_name
+
+
+def test_a_preview_says_that_it_is_one_and_never_passes_for_a_service_of_that_name(
+    deploy: Deploy, workspace: Path
+) -> None:
+    preview = deploy(preview="pr-7")
+    (workspace / "octue.yaml").write_text(
+        "services:\n  - name: sum-pr-7\n    namespace: my-org\n    project_name: my-project\n    region: europe-west1\n"
+    )
+    namesake = deploy()
+    assert namesake.service.service == preview.service.service
+    assert preview.service.labels["octue-preview"] == "pr-7"
+    assert "octue-preview" not in namesake.service.labels
+    found = namesake.topic.labels
+    assert not is_ours(found, preview.topic.labels)
+    assert not is_ours(preview.topic.labels, found)
+
+
+def test_a_preview_keeps_no_instances(deploy: Deploy) -> None:
+    assert deploy(min_instances="2").service.min_instances == 2
+    assert deploy(min_instances="2", preview="pr-7").service.min_instances == 0
+
+
+# Destroying
+
+
+@pytest.fixture
+def destroy(environment: dict[str, str]) -> Callable[..., Destruction]:
+    """What goes with these inputs, and these triggers there already."""
+
+    def make(*triggers: eventarc_v1.Trigger, **inputs: str) -> Destruction:
+        given = {f"INPUT_{name.upper()}": value for name, value in inputs.items()}
+        settings = load(environment | {"INPUT_MODE": "destroy", "INPUT_CONFIRM": "my-org-sum"} | given)
+        (service,) = settings.services
+        return destroyed(settings, service, Existing({"europe-west1": triggers}, {}))[1]
+
+    return make
+
+
+def gone(destruction: Destruction) -> list[type[Resource]]:
+    return [type(resource) for resource in destruction.resources if resource.address not in destruction.kept]
+
+
+def test_all_but_the_topic_goes_unless_that_is_said_too(destroy: Callable[..., Destruction]) -> None:
+    everything = [ServiceAccount, ArtifactRepository, BuildTrigger, PubsubTopic, CloudRunService, IamMember]
+    assert gone(destroy(delete_topic="true")) == [*everything, EventarcTrigger]
+    assert gone(destroy()) == [kind for kind in everything if kind is not PubsubTopic] + [EventarcTrigger]
+    assert ["delete_topic: true" in why for why in destroy().kept.values()] == [True]
+
+
+def test_a_preview_leaves_what_it_shares(destroy: Callable[..., Destruction]) -> None:
+    destruction = destroy(preview="pr-7", delete_topic="true")
+    assert gone(destruction) == [BuildTrigger, PubsubTopic, CloudRunService, EventarcTrigger]
+    assert set(destruction.kept.values()) == {"the service my-org-sum itself has it"}
+
+
+def test_the_role_of_an_account_that_was_given_stays(destroy: Callable[..., Destruction]) -> None:
+    destruction = destroy(runtime_service_account=OTHER_ACCOUNT)
+    assert IamMember not in gone(destruction)
+    assert ServiceAccount not in gone(destruction)
+    assert any("given to the service" in why for why in destruction.kept.values())
+
+
+def test_what_was_built_goes_also_where_a_ready_image_is_named(destroy: Callable[..., Destruction]) -> None:
+    assert {ArtifactRepository, BuildTrigger} <= set(gone(destroy(image=READY_IMAGE)))
+
+
+def test_the_topic_goes_before_the_service_that_says_which_it_is(destroy: Callable[..., Destruction]) -> None:
+    by_kind = {type(resource): resource for resource in destroy(delete_topic="true").resources}
+    assert by_kind[CloudRunService].address in by_kind[PubsubTopic].depends_on
+
+
+def test_a_topic_that_was_kept_goes_only_where_its_own_labels_say_that_it_is_ours(
+    destroy: Callable[..., Destruction],
+) -> None:
+    (topic,) = (r for r in destroy(trigger("by-hand"), delete_topic="true").resources if isinstance(r, PubsubTopic))
+    assert topic.topic_id == f"octue.services.{OLD_ID}"
+    assert not topic.kept

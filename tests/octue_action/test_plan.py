@@ -5,8 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from octue_action.plan import Action, make_plan
+from octue_action.deployment import ORDER
+from octue_action.plan import Action, make_destruction, make_plan
 from tests.octue_action.fakes import Cloud, Thing
+from tests.runs import PLAN
 
 
 @pytest.fixture
@@ -107,6 +109,8 @@ def test_the_plan_for_programs_has_no_sensitive_value(cloud: Cloud) -> None:
     plan = make_plan([Thing(thing_id="a", size=2, secrets={"x": "new-secret"})], cloud.door, adopt=False)
 
     assert plan.as_json() == {
+        "version": 1,
+        "purpose": "deploy",
         "has_changes": True,
         "changes": [
             {
@@ -114,14 +118,41 @@ def test_the_plan_for_programs_has_no_sensitive_value(cloud: Cloud) -> None:
                 "kind": "thing",
                 "name": "a",
                 "action": "update",
+                "ours": True,
+                "origin": "",
+                "reason": "",
                 "fields": [
-                    {"name": "size", "before": 1, "after": 2},
-                    {"name": "secrets[x]", "sensitive": True},
+                    {"name": "size", "forces_replacement": False, "before": 1, "after": 2},
+                    {"name": "secrets[x]", "forces_replacement": False, "sensitive": True},
                 ],
             }
         ],
         "refusals": [],
     }
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"version": 2},
+        {"purpose": "look"},
+        {"extra": 1},
+        {"changes": [{}]},
+        {"changes": None},
+        {"refusals": [1]},
+    ],
+)
+def test_what_is_published_about_the_plan_lets_nothing_else_pass(cloud: Cloud, wrong: dict[str, object]) -> None:
+    plan = make_plan([], cloud.door, adopt=False).as_json()
+
+    assert PLAN.is_valid(plan)
+    assert not PLAN.is_valid(plan | wrong)
+
+
+def test_the_kinds_that_are_published_are_those_that_there_are() -> None:
+    kinds = PLAN.schema["$defs"]["change"]["properties"]["kind"]["enum"]  # type: ignore[index]  # it is an object
+
+    assert kinds == [kind.kind for kind in ORDER]
 
 
 def test_a_plan_can_be_written_as_json_whatever_differs(cloud: Cloud) -> None:
@@ -130,5 +161,98 @@ def test_a_plan_can_be_written_as_json_whatever_differs(cloud: Cloud) -> None:
     plan = make_plan([Thing(thing_id="a", size=2)], cloud.door, adopt=False)
 
     assert json.loads(json.dumps(plan.as_json()))["changes"][0]["fields"] == [
-        {"name": "size", "before": "0.5", "after": 2}
+        {"name": "size", "forces_replacement": False, "before": "0.5", "after": 2}
     ]
+
+
+def test_all_that_is_said_of_a_new_thing_is_planned(cloud: Cloud) -> None:
+    (change,) = make_plan([Thing(thing_id="a", tags={"x": "y"})], cloud.door, adopt=False).changes
+
+    assert [(field.name, field.before, field.after) for field in change.fields] == [
+        ("size", None, 1),
+        ("colour", None, "red"),
+        ("tags[x]", None, "y"),
+    ]
+
+
+def test_what_forces_a_replacement_is_told_and_a_creation_forces_none(cloud: Cloud) -> None:
+    cloud.things["a"] = Thing(thing_id="a", colour="blue")
+
+    replaced, made = make_plan([Thing(thing_id="a"), Thing(thing_id="b")], cloud.door, adopt=False).as_json()["changes"]
+
+    assert [field["forces_replacement"] for field in replaced["fields"]] == [True]
+    assert not any(field["forces_replacement"] for field in made["fields"])
+
+
+def test_only_the_fields_that_a_resource_speaks_of_are_compared(cloud: Cloud) -> None:
+    cloud.things["a"] = Thing(thing_id="a", size=5, colour="blue")
+
+    wanted = Thing(thing_id="a", size=2, only=frozenset({"size"}))
+    (change,) = make_plan([wanted], cloud.door, adopt=False).changes
+
+    assert [field.name for field in change.fields] == ["size"]
+
+
+def test_what_is_not_ours_is_changed_where_it_is_adopted_but_never_made_anew(cloud: Cloud) -> None:
+    cloud.things = {"a": Thing(thing_id="a", size=9, ours=False), "b": Thing(thing_id="b", colour="blue", ours=False)}
+
+    plan = make_plan([Thing(thing_id="a"), Thing(thing_id="b")], cloud.door, adopt=True)
+
+    (refusal,) = plan.refusals
+    assert "Thing b" in refusal.message
+    assert "cannot change its colour" in refusal.message
+    assert "https://console.example/b" in refusal.remedy
+    assert [change["ours"] for change in plan.as_json()["changes"]] == [False, False]
+
+
+# Destroying
+
+
+def test_what_is_there_is_deleted_last_made_first_and_what_is_not_is_left_alone(cloud: Cloud) -> None:
+    cloud.things = {"a": Thing(thing_id="a"), "c": Thing(thing_id="c")}
+
+    plan = make_destruction([Thing(thing_id=name) for name in "abc"], cloud.door, kept={})
+
+    assert [(c.resource.name, c.action) for c in plan.changes] == [
+        ("c", Action.DELETE),
+        ("b", Action.NO_OP),
+        ("a", Action.DELETE),
+    ]
+    assert plan.changes[1].reason == "there is none"
+    assert plan.purpose == "destroy"
+    assert sorted(cloud.calls) == ["read a", "read b", "read c"]
+
+
+def test_what_depends_on_something_is_gone_before_it(cloud: Cloud) -> None:
+    things = [Thing(thing_id="a"), Thing(thing_id="b", depends_on=("thing.a",))]
+
+    assert make_destruction(things, cloud.door, kept={}).graph == {"thing.b": set(), "thing.a": {"thing.b"}}
+    assert make_plan(things, cloud.door, adopt=False).graph == {"thing.a": set(), "thing.b": {"thing.a"}}
+
+
+def test_what_is_kept_is_not_even_read(cloud: Cloud) -> None:
+    cloud.things["a"] = Thing(thing_id="a")
+
+    plan = make_destruction([Thing(thing_id="a")], cloud.door, kept={"thing.a": "others need it"})
+
+    assert [(c.action, c.reason) for c in plan.changes] == [(Action.NO_OP, "others need it")]
+    assert cloud.calls == []
+    assert not plan.has_changes
+
+
+def test_what_is_not_ours_is_not_deleted_nor_what_is_owned_with_it(cloud: Cloud) -> None:
+    cloud.things = {"a": Thing(thing_id="a", ours=False), "of a": Thing(thing_id="of a")}
+
+    things = [Thing(thing_id="a"), Thing(thing_id="of a", owned_with="thing.a")]
+    plan = make_destruction(things, cloud.door, kept={})
+
+    assert [change.action for change in plan.changes] == [Action.NO_OP, Action.NO_OP]
+    assert all("this workflow did not make it" in change.reason for change in plan.changes)
+
+
+def test_what_is_owned_with_something_that_is_gone_already_is_deleted(cloud: Cloud) -> None:
+    cloud.things = {"of a": Thing(thing_id="of a")}
+
+    things = [Thing(thing_id="a"), Thing(thing_id="of a", owned_with="thing.a")]
+
+    assert [c.action for c in make_destruction(things, cloud.door, kept={}).changes] == [Action.DELETE, Action.NO_OP]

@@ -229,6 +229,78 @@ def test_a_credentials_file_is_enough_to_sign_in(environment: dict[str, str], wo
         assert (loaded.credentials_file, loaded.workload_identity_provider) == (credentials, None)
 
 
+def confirmed(environment: dict[str, str], confirm: str, **inputs: str) -> dict[str, str]:
+    return given_input(environment, mode="destroy", confirm=confirm, **inputs)
+
+
+@pytest.mark.parametrize("confirm", ["sum", "my-org/sum", "my-org-sum", " my-org-sum ,"])
+def test_what_is_destroyed_is_named_once_more(environment: dict[str, str], confirm: str) -> None:
+    assert load(confirmed(environment, confirm)).mode == "destroy"
+
+
+def test_a_preview_is_named_once_more_by_its_own_name_or_by_the_services(environment: dict[str, str]) -> None:
+    for confirm in ("my-org-sum-pr-7", "my-org-sum", "sum"):
+        assert load(confirmed(environment, confirm, preview="pr-7")).preview == "pr-7"
+
+
+@pytest.mark.parametrize("confirm", ["", "yes", "true", "Sum", "my-org", "my-org-su"])
+def test_nothing_is_destroyed_that_is_not_named_once_more(
+    environment: dict[str, str], confirm: str, problems: Problems
+) -> None:
+    found = problems(confirmed(environment, confirm))
+    assert found[0].message == "The service 'my-org-sum' would be destroyed, and `confirm` does not name it."
+    assert found[0].expected == "confirm: my-org-sum"
+    assert len(found) == (2 if confirm else 1)
+
+
+def test_what_is_named_and_not_destroyed_is_a_mistake(environment: dict[str, str], problems: Problems) -> None:
+    (problem,) = problems(confirmed(environment, "sum, product"))
+    assert "names 'product', which is not to be destroyed." in problem.message
+
+
+def test_a_preview_keeps_no_topic_of_another_service(environment: dict[str, str], problems: Problems) -> None:
+    service_id = "11111111-2222-4333-8444-555555555555"
+    (problem,) = problems(given_input(environment, preview="pr-7", service_id=service_id))
+    assert problem.message == "A preview has a topic of its own."
+
+
+def test_a_preview_never_keeps_instances(environment: dict[str, str]) -> None:
+    (service,) = load(given_input(environment, preview="pr-7", min_instances="3")).services
+    assert service.min_instances == 0
+    assert service.real_service == "my-org-sum"
+
+
+@pytest.mark.parametrize(
+    ("mode", "inputs"),
+    [
+        ("deploy", {"confirm": "sum"}),
+        ("plan", {"question": "1"}),
+        ("deploy", {"revision": "my-org-sum-00001-abc"}),
+        ("drift", {"delete_topic": "true"}),
+        ("rollback", {"rollback_on_failure": "true", "question": "1"}),
+        ("deploy", {"rollback_on_failure": "true"}),
+    ],
+)
+def test_an_input_without_effect_is_said_to_have_none(
+    environment: dict[str, str], mode: str, inputs: dict[str, str]
+) -> None:
+    (notice,) = load(given_input(environment, mode=mode, **inputs)).notices
+    assert "has no effect" in notice.message
+    assert notice.title == next(iter(inputs))
+
+
+def test_a_default_that_is_written_out_is_no_input_without_effect(environment: dict[str, str]) -> None:
+    assert load(given_input(environment, delete_topic="false", rollback_on_failure="false")).notices == ()
+
+
+@pytest.mark.parametrize("mode", ["destroy", "rollback"])
+def test_what_was_deployed_before_needs_no_dockerfile_now(
+    environment: dict[str, str], workspace: Path, mode: str
+) -> None:
+    (workspace / "Dockerfile").unlink()
+    assert load(given_input(environment, mode=mode, confirm="sum" if mode == "destroy" else "")).mode == mode
+
+
 def test_a_question_is_json(environment: dict[str, str]) -> None:
     assert load(given_input(environment, question='{"numbers": [1, 2.5]}')).question == {"numbers": [1, 2.5]}
 

@@ -15,7 +15,7 @@ from emulator.world import World, WorldSettings
 from octue_action.cancellation import Cancellation
 from octue_action.google import Google
 from octue_action.resources.artifact_repository import ArtifactRepository
-from octue_action.resources.cloud_run_service import CloudRunService
+from octue_action.resources.cloud_run_service import CloudRunService, Memory
 from octue_action.resources.pubsub_topic import PubsubTopic
 from octue_action.resources.service_account import ServiceAccount
 from tests.octue_action.resources.commits import commit, git
@@ -114,7 +114,7 @@ def ground(google: Google, world: World, images: None) -> None:  # noqa: ARG001 
             ingress="internal",
             environment={},
             secrets={},
-            memory=2**29,
+            memory=Memory(2**29),
             cpu=Decimal(1),
             concurrency=1,
             timeout=3600,

@@ -23,7 +23,7 @@ from octue_action.google import Google
 from octue_action.resource import Resource
 from octue_action.resources.artifact_repository import ArtifactRepository
 from octue_action.resources.build_trigger import BuildTrigger
-from octue_action.resources.cloud_run_service import CloudRunService
+from octue_action.resources.cloud_run_service import CloudRunService, Memory
 from octue_action.resources.eventarc_trigger import EventarcTrigger
 from octue_action.resources.iam_member import IamMember
 from octue_action.resources.pubsub_subscription import PubsubSubscription
@@ -205,7 +205,7 @@ def _service(name: str) -> CloudRunService:
         ingress="internal",
         environment={"SERVICE_ID": "one", "COMPUTE_PROVIDER": "GOOGLE_CLOUD_RUN", "EMPTY": ""},
         secrets={"TOKEN": "token:latest"},
-        memory=2**29,
+        memory=Memory(2**29),
         cpu=Decimal(1),
         concurrency=10,
         timeout=3600,

@@ -20,7 +20,7 @@ from octue_action.google import Google
 from octue_action.plan import make_plan
 from octue_action.resource import diff
 from octue_action.resources import cloud_run_service
-from octue_action.resources.cloud_run_service import LATEST, CloudRunService, bytes_of, cpus_of
+from octue_action.resources.cloud_run_service import LATEST, CloudRunService, Memory, bytes_of, cpus_of
 from tests.octue_action.resources.kinds import (
     ACCOUNTS,
     IMAGES,
@@ -46,7 +46,7 @@ def service(name: str) -> CloudRunService:
         ingress="internal",
         environment={"SERVICE_ID": "one", "COMPUTE_PROVIDER": "GOOGLE_CLOUD_RUN"},
         secrets={},
-        memory=2**29,
+        memory=Memory(2**29),
         cpu=Decimal(1),
         concurrency=10,
         timeout=3600,
@@ -129,7 +129,7 @@ def test_a_tag_keeps_its_revision_and_loses_its_share(made: CloudRunService, goo
         service.traffic = [run_v2.TrafficTarget(type_=kind, revision=first, percent=100, tag="safe")]
 
     edit_service(pin)(google, made)
-    assert reading(made, google).traffic == f"100 % {first}"
+    assert reading(made, google).traffic == first
     assert deploy(made, google).status is Status.APPLIED
     shares = [(t.revision, t.percent, t.tag) for t in message(made, google).traffic]
     assert shares == [("", 100, ""), (first, 0, "safe")]
@@ -277,7 +277,7 @@ def test_an_account_that_was_given_is_not_waited_for(service: CloudRunService, g
 
 def test_what_cloud_run_refuses_is_an_error_with_its_words(service: CloudRunService, google: Google) -> None:
     with pytest.raises(GoogleError, match=r"INVALID_ARGUMENT from create_service: .*memory must be between"):
-        replace(service, memory=2**40).create(google)
+        replace(service, memory=Memory(2**40)).create(google)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_numbers_of_cpus_are_read_as_kubernetes_writes_them(quantity: str, cpus:
     ("memory", "cpu", "limits"),
     [
         (2**29, "1", {"memory": "512Mi", "cpu": "1000m"}),
-        (2**30, "2", {"memory": "1024Mi", "cpu": "2000m"}),
+        (2**30, "2", {"memory": "1Gi", "cpu": "2000m"}),
         (500_000_000, "1", {"memory": "500000000", "cpu": "1000m"}),
         (2**28, "0.5", {"memory": "256Mi", "cpu": "500m"}),
         (2**27, "0.08", {"memory": "128Mi", "cpu": "80m"}),
@@ -317,13 +317,13 @@ def test_numbers_of_cpus_are_read_as_kubernetes_writes_them(quantity: str, cpus:
 def test_limits_are_written_so_that_they_read_the_same(
     memory: int, cpu: str, limits: Mapping[str, str], service: CloudRunService, google: Google
 ) -> None:
-    sized = replace(service, memory=memory, cpu=Decimal(cpu), concurrency=1)
+    sized = replace(service, memory=Memory(memory), cpu=Decimal(cpu), concurrency=1)
     assert diff(sized, sized.create(google)) == ()
     assert dict(message(sized, google).template.containers[0].resources.limits) == limits
 
 
 def test_the_same_size_in_other_words_is_neither_drift_nor_rewritten(made: CloudRunService, google: Google) -> None:
-    larger = replace(made, memory=2**30)
+    larger = replace(made, memory=Memory(2**30))
     words = {"memory": "1Gi", "cpu": "1"}
     edit_container(lambda container: container.resources.limits.update(words))(google, made)
     assert deploy(larger, google).status is Status.UNCHANGED
