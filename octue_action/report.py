@@ -6,17 +6,20 @@ The summary is HTML inside Markdown: in it every text is escaped, so none can be
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from octue_action.apply import Outcome, Status
-from octue_action.plan import Action, Plan
+from octue_action.failure import Failure
+from octue_action.plan import Action, Change, Plan
 from octue_action.runner import visible
 
 if TYPE_CHECKING:
     from octue_action.deployment import Deployment
-    from octue_action.failure import Failure
+    from octue_action.question import Answer
     from octue_action.resource import FieldChange, Resource
 
 CONSOLE = "https://console.cloud.google.com/"
@@ -25,24 +28,27 @@ CONSOLE = "https://console.cloud.google.com/"
 _REFERENCE = re.compile(r"(?<!\w)@(?=\w)|#(?=\d)|\bGH-(?=\d)", re.IGNORECASE)
 """The beginning of what GitHub would make a link of: a mention, or the number of an issue."""
 
-_SIGNS = {Action.NO_OP: "=", Action.CREATE: "+", Action.UPDATE: "~", Action.REPLACE: "±"}
+_SIGNS = {Action.NO_OP: "=", Action.CREATE: "+", Action.UPDATE: "~", Action.REPLACE: "±", Action.DELETE: "-"}
 _WILL = {
     Action.NO_OP: "stays",
     Action.CREATE: "will be created",
     Action.UPDATE: "will be changed",
     Action.REPLACE: "will be replaced",
+    Action.DELETE: "will be deleted",
 }
 _WAS = {
     Action.NO_OP: "unchanged",
     Action.CREATE: "created",
     Action.UPDATE: "changed",
     Action.REPLACE: "replaced",
+    Action.DELETE: "deleted",
 }
 _IS_BEING = {
     Action.NO_OP: "still being changed in Google Cloud",  # as what it is a part of was changed before
     Action.CREATE: "still being created in Google Cloud",
     Action.UPDATE: "still being changed in Google Cloud",
     Action.REPLACE: "not replaced yet, and may be deleted already",  # two steps, and the second may not have begun
+    Action.DELETE: "still being deleted in Google Cloud",
 }
 _ICONS = {
     Status.UNCHANGED: "▫️",
@@ -56,19 +62,70 @@ _ICONS = {
 GOES_ON = "What Google Cloud has begun goes on there. Run the job again: it finishes the rest."
 """What to know, and to do, after a run that ended before its time."""
 
+_LONGEST_ANSWER = 20_000
+"""Characters of an answer that are shown."""
+
+_MOST_LOG_LINES = 100
+"""Lines of a service's log that are shown, of the last ones."""
+
+
+@dataclass(frozen=True)
+class Deed:
+    """What a run does to a service, in words.
+
+    :param noun: what "failed" or "was cancelled".
+    :param done: what the service is afterwards.
+    :param needless: what it is where there was nothing to do.
+    """
+
+    noun: str
+    done: str
+    needless: str
+
+
+DEPLOYMENT = Deed("deployment", "deployed", "is up to date")
+ROLLBACK = Deed("rollback", "rolled back", "serves that revision already")
+DESTRUCTION = Deed("deletion", "deleted", "is gone already")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A question that was put to a service, and what became of it.
+
+    :param question: its input values.
+    :param answer: None where there was none.
+    :param failure: why there was none.
+    :param log: what the service logged, as far as is known.
+    :param aftermath: what was done since there was none, as a sentence.
+    """
+
+    question: object
+    answer: Answer | None = None
+    failure: Failure | None = None
+    log: tuple[str, ...] = ()
+    aftermath: str = ""
+
+
+def with_aftermath(asked: Asked) -> Failure:
+    """Why a question was not answered, and what was done about it."""
+    failure = asked.failure or Failure("")
+    return Failure(f"{failure.message} {asked.aftermath}".rstrip(), failure.remedy)
+
 
 def plan_lines(plan: Plan) -> list[str]:
     """The plan for the log: a line for each resource, and one for each field that differs."""
     lines = []
     for change in plan.changes:
-        lines.append(f"{_SIGNS[change.action]} {change.resource.label} {_WILL[change.action]}")
-        lines += [f"    {_field_text(field)}" for field in change.fields]
+        lines.append(f"{_SIGNS[change.action]} {change.resource.label} {_will(change, plan)}")
+        lines += [f"    {line}" for line in _field_texts(change)]
     return [*lines, plan_sentence(plan)]
 
 
 def plan_sentence(plan: Plan) -> str:
-    """How many resources the plan creates, changes, replaces and leaves alone."""
+    """How many resources the plan creates, changes, replaces, deletes and leaves alone."""
     counts = {action: sum(change.action is action for change in plan.changes) for action in Action}
+    if plan.purpose == "destroy":
+        return f"Plan: {counts[Action.DELETE]} to delete, {counts[Action.NO_OP]} left alone."
     if not plan.has_changes:
         return f"Nothing to do: all {len(plan.changes)} resources are as they should be."
     return (
@@ -81,14 +138,14 @@ def outcome_line(outcome: Outcome) -> str:
     """One outcome for the log."""
     label = outcome.change.resource.label
     if outcome.status is Status.SKIPPED:
-        return f"- {label} skipped, because it needs {' and '.join(outcome.waited_on)}"
+        return f"- {label} skipped, because {_obstacle(outcome)}"
     if outcome.status is Status.FAILED:
         return f"! {label} failed after {outcome.seconds:.1f} s: {outcome.failure}"
     if outcome.is_cut_short:
         return f"- {label} {_cut_short(outcome)}"
     sign = _SIGNS[outcome.change.action]
     took = f" in {outcome.seconds:.1f} s" if outcome.status is Status.APPLIED else ""
-    return f"{sign} {label} {_WAS[outcome.change.action]}{took}"
+    return f"{sign} {label} {_was(outcome.change)}{took}"
 
 
 def plan_summary(plan: Plan, deployments: Sequence[Deployment]) -> str:
@@ -98,6 +155,37 @@ def plan_summary(plan: Plan, deployments: Sequence[Deployment]) -> str:
         f"{_text(plan_sentence(plan))} Nothing was changed.",
         _plan_table(plan),
     )
+
+
+def drift_lines(plan: Plan) -> list[str]:
+    """What is not as it should be, for the log: only that."""
+    changed = replace(plan, changes=tuple(c for c in plan.changes if c.action is not Action.NO_OP))
+    return [*(refusal.message for refusal in plan.refusals), *plan_lines(changed)[:-1]]
+
+
+def drift_summary(plan: Plan, deployments: Sequence[Deployment], commit: str) -> str:
+    """The summary of a look for drift, in Markdown.
+
+    :param commit: what should stand.
+    """
+    names = _services(deployments)
+    if not drifts(plan):
+        return _page(
+            f"<h2>✅ {names}: no drift</h2>",
+            f"All {len(plan.changes)} resources are as commit <code>{_text(commit[:12])}</code> wants them.",
+        )
+    return _page(
+        f"<h2>⚠️ {names}: drift</h2>",
+        f"This is not as commit <code>{_text(commit[:12])}</code> wants it. {_text(plan_sentence(plan))} Nothing was "
+        "changed: a deployment changes it back.",
+        *_all_explained(plan.refusals),
+        _plan_table(plan, only_changes=True),
+    )
+
+
+def drifts(plan: Plan) -> bool:
+    """Whether something is not as the plan wants it."""
+    return plan.has_changes or bool(plan.refusals)
 
 
 def refused_summary(plan: Plan, deployments: Sequence[Deployment]) -> str:
@@ -112,33 +200,44 @@ def refused_summary(plan: Plan, deployments: Sequence[Deployment]) -> str:
 
 
 def deployment_summary(
-    deployments: Sequence[Deployment], outcomes: Sequence[Outcome], seconds: float, *, ended: str = "was cancelled"
+    deployments: Sequence[Deployment],
+    outcomes: Sequence[Outcome],
+    seconds: float,
+    *,
+    deed: Deed = DEPLOYMENT,
+    asked: Asked | None = None,
+    ended: str = "was cancelled",
 ) -> str:
     """The summary of a deployment, in Markdown: at a glance whether it worked, how to ask, and what was done.
 
     :param deployments: the services.
     :param outcomes: what became of all their resources.
     :param seconds: how long the run took in all.
+    :param deed: what was done to the services.
+    :param asked: the question that was asked afterwards, if any.
     :param ended: of one that ended before its time: how, as ``Cancellation.ended`` says.
     """
     failed = [outcome for outcome in outcomes if outcome.status is Status.FAILED]
     names = _services(deployments)
     cut_short = any(outcome.is_cut_short for outcome in outcomes)
     if failed:
-        head = f"<h2>❌ {names}: the deployment failed</h2>"
+        head = f"<h2>❌ {names}: the {deed.noun} failed</h2>"
     elif cut_short:
-        head = f"<h2>⏹️ {names}: the deployment {ended}</h2>"
+        head = f"<h2>⏹️ {names}: the {deed.noun} {ended}</h2>"
+    elif asked is not None and asked.failure is not None:
+        head = f"<h2>❌ {names} {deed.done}, but the question was not answered</h2>"
     elif any(outcome.status is Status.APPLIED for outcome in outcomes):
-        head = f"<h2>✅ {names} deployed</h2>"
+        head = f"<h2>✅ {names} {deed.done}</h2>"
     else:
-        head = f"<h2>✅ {names} is up to date</h2>"
-    answers = [] if failed or cut_short else [_how_to_ask(deployment, outcomes) for deployment in deployments]
+        head = f"<h2>✅ {names} {deed.needless}</h2>"
+    stands = not failed and not cut_short and deed is not DESTRUCTION
     rows = [_outcome_row(outcome) for outcome in outcomes]
     return _page(
         head,
         GOES_ON if cut_short else "",
         *(_failure_block(outcome) for outcome in failed),
-        *answers,
+        *(_asked_blocks(asked) if asked is not None else ()),
+        *(_how_to_ask(deployment, outcomes) for deployment in deployments if stands),
         _table(("", "Resource", "Name", "What was done", "Time"), rows),
         f"<sub>Whole run: {seconds:.1f} s.</sub>",
     )
@@ -162,17 +261,66 @@ def _services(deployments: Sequence[Deployment]) -> str:
     return _text(", ".join(deployment.service.service for deployment in deployments))
 
 
-def _plan_table(plan: Plan) -> str:
+def _plan_table(plan: Plan, *, only_changes: bool = False) -> str:
     rows = [
-        _row(_SIGNS[change.action], change.resource, f"{_WILL[change.action]}{_details(change.fields)}")
+        _row(_SIGNS[change.action], change.actual or change.resource, _plan_cell(change, plan))
         for change in plan.changes
+        if not only_changes or change.action is not Action.NO_OP
     ]
-    return _table(("", "Resource", "Name", "Plan"), rows)
+    return _table(("", "Resource", "Name", "Plan"), rows) if rows else ""
+
+
+def _plan_cell(change: Change, plan: Plan) -> str:
+    """What will be done; all that is said of what is new is folded."""
+    will, details = _text(_will(change, plan)), _details(change)
+    if change.action is Action.CREATE and details:
+        return f"<details><summary>{will}</summary>{details}</details>"
+    return f"{will}{details}"
+
+
+def _will(change: Change, plan: Plan) -> str:
+    """What will be done to a resource, and why, or why nothing is."""
+    words = f"left alone: {change.reason}" if change.reason else _WILL[change.action]
+    if change.action is Action.CREATE and change.resource.origin:
+        words += f": {change.resource.origin}"
+    if change.is_foreign and plan.purpose != "destroy":
+        words += "; this workflow did not make it" + (", and adopts it" if plan.adopt else "")
+    return words
+
+
+def _was(change: Change) -> str:
+    return f"left alone: {change.reason}" if change.reason else _WAS[change.action]
+
+
+def _obstacle(outcome: Outcome) -> str:
+    """Why a change was skipped, as a clause."""
+    others = " and ".join(outcome.waited_on)
+    return f"there is still {others}" if outcome.change.action is Action.DELETE else f"it needs {others}"
+
+
+def _asked_blocks(asked: Asked) -> list[str]:
+    """The question, the answer or why there is none, and what the service logged."""
+    log = "\n".join(asked.log[-_MOST_LOG_LINES:])
+    answer = asked.answer
+    return [
+        f"Asked:\n\n<pre>{_preformatted(_json(asked.question))}</pre>",
+        *(_all_explained([with_aftermath(asked)]) if asked.failure is not None else ()),
+        f"Answered in {answer.seconds:.1f} s:\n\n<pre>{_preformatted(_json(answer.output_values))}</pre>"
+        if answer
+        else "",
+        f"<details><summary>What the service logged</summary><pre>{_preformatted(log)}</pre></details>" if log else "",
+    ]
+
+
+def _json(value: object) -> str:
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_ANSWER else f"{text[:_LONGEST_ANSWER]}\n… ({len(text):,} characters in all)"
 
 
 def _how_to_ask(deployment: Deployment, outcomes: Sequence[Outcome]) -> str:
-    service = next((o.resource for o in outcomes if o.change.resource.address == deployment.service.address), None)
-    url = getattr(service, "url", "")
+    of_service = [o.resource for o in outcomes if o.change.resource.address == deployment.service.address]
+    service = next(iter(reversed(of_service)), None)
+    url, revision = getattr(service, "url", ""), getattr(service, "revision", "")
     project = deployment.service.project_id
     code = (
         "from octue.resources import Child\n\n"
@@ -185,8 +333,9 @@ def _how_to_ask(deployment: Deployment, outcomes: Sequence[Outcome]) -> str:
     rows = [
         f"<tr><th>Topic</th><td><code>{_text(deployment.topic.resource_name)}</code></td></tr>",
         f"<tr><th>Service URL</th><td><code>{_text(url)}</code></td></tr>",
+        f"<tr><th>Revision</th><td><code>{_text(revision)}</code></td></tr>",
         f"<tr><th>Runs as</th><td><code>{_text(deployment.account)}</code></td></tr>",
-        f"<tr><th>Image</th><td><code>{_text(deployment.service.image)}</code></td></tr>",
+        f"<tr><th>Image</th><td><code>{_text(deployment.serving_image or deployment.service.image)}</code></td></tr>",
     ]
     return (
         f"<table>\n{chr(10).join(rows)}\n</table>\n\n"
@@ -197,13 +346,14 @@ def _how_to_ask(deployment: Deployment, outcomes: Sequence[Outcome]) -> str:
 
 def _outcome_row(outcome: Outcome) -> str:
     if outcome.status is Status.SKIPPED:
-        done, took = f"skipped: needs {_text(' and '.join(outcome.waited_on))}", ""
+        done, took = f"skipped: {_text(_obstacle(outcome))}", ""
     elif outcome.status is Status.FAILED:
         done, took = "failed", f"{outcome.seconds:.1f} s"
     elif outcome.is_cut_short:
         done, took = _cut_short(outcome), ""
     else:
-        done = f"{_WAS[outcome.change.action]}{_details(outcome.change.fields)}"
+        details = _details(outcome.change) if outcome.change.action is not Action.CREATE else ""
+        done = f"{_text(_was(outcome.change))}{details}"
         took = f"{outcome.seconds:.1f} s" if outcome.status is Status.APPLIED else ""
     log_url = outcome.failure.log_url if outcome.failure else getattr(outcome.resource, "build_log_url", "")
     if log_url.startswith(CONSOLE):
@@ -253,15 +403,21 @@ def _table(headings: Sequence[str], rows: Iterable[str]) -> str:
     return f"<table>\n<tr>{head}</tr>\n" + "\n".join(rows) + "\n</table>"
 
 
-def _details(fields: Sequence[FieldChange]) -> str:
-    return "".join(f"<br><code>{_text(_field_text(field))}</code>" for field in fields)
+def _details(change: Change) -> str:
+    return "".join(f"<br><code>{_text(line)}</code>" for line in _field_texts(change))
 
 
-def _field_text(field: FieldChange) -> str:
-    reason = " (forces a replacement)" if field.immutable else ""
+def _field_texts(change: Change) -> list[str]:
+    return [_field_text(field, is_new=change.action is Action.CREATE) for field in change.fields]
+
+
+def _field_text(field: FieldChange, *, is_new: bool) -> str:
+    reason = " (forces a replacement)" if field.immutable and field.before is not None else ""
     if field.sensitive:
         verb = "added" if field.before is None else "removed" if field.after is None else "changed"
         return f"{field.name}: {verb}{reason}"
+    if is_new:
+        return f"{field.name}: {_value_text(field.after)}"
     return f"{field.name}: {_value_text(field.before)} → {_value_text(field.after)}{reason}"
 
 
@@ -270,6 +426,8 @@ def _value_text(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
     return str(value)
 
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+
 from emulator.requests import Request
 from emulator.server import Emulator
-from emulator.world import World
+from emulator.world import World, WorldSettings
 from octue_action.cancellation import Cancellation
 from octue_action.main import main
 from tests import github_runner
@@ -42,6 +46,9 @@ while True:
 """
 SMALL_SERVICE = {"octue.yaml": OCTUE_YAML, "Dockerfile": DOCKERFILE, "server.py": SERVER}
 """A repository with a program of a few lines that is quickly built."""
+
+PLAN = jsonschema.Draft202012Validator(json.loads((ROOT / "docs" / "plan.schema.json").read_text()))
+"""What is published about the output `plan`, which each run is held against."""
 
 _ESSENTIALS = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
 
@@ -194,6 +201,8 @@ class Job:
             world=self.look(),
         )
         self.runs.append(run)
+        if run.outputs.get("plan"):
+            PLAN.validate(json.loads(run.outputs["plan"]))
         return run
 
     def _is_the_actions(self, request: Request) -> bool:
@@ -202,6 +211,29 @@ class Job:
             return not request.method.startswith("google.pubsub.")
         deployer = f"serviceAccount:{self.world.iam.deployer}"
         return request.principal == deployer or not request.principal.startswith("serviceAccount:")
+
+
+TOKEN = re.compile(r"ya29\.|eyJ|gh[sp]_")
+"""What a token looks like, wherever it comes from."""
+
+
+@contextmanager
+def job_of_small_service(folder: Path, **settings: Any) -> Iterator[Job]:
+    """A workflow of a repository with a small service, in a cloud that has nothing of it yet.
+
+    :param folder: for all files.
+    :param settings: of the cloud's world.
+    :raises AssertionError: where in the end a token can be read in what any run left behind.
+    """
+    workspace = folder / "repository"
+    workspace.mkdir()
+    given: dict[str, Any] = {"state": folder / "state", "cache": LAYERS, "repositories": {REPOSITORY: workspace}}
+    with Emulator(WorldSettings(**given, **settings)) as emulator:
+        job = Job(emulator, workspace)
+        job.commit(SMALL_SERVICE)
+        yield job
+        leaks = [run.readable for run in job.runs if TOKEN.search(run.readable)]
+        assert leaks == [], "a token can be read"
 
 
 def credentials_file(folder: Path, variables: Mapping[str, str], world: World, *, account: bool) -> Path:

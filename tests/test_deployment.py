@@ -187,7 +187,7 @@ def test_the_outputs_say_where_everything_is(first: Chapter, world: World) -> No
     assert re.fullmatch(r"wind-yield-00001-[a-z]{3}", outputs["revision"])
     assert outputs["build_log_url"] == first.builds[0]["logUrl"]
     assert outputs["changed"] == "true"
-    assert '"has_changes": true' in outputs["plan"]
+    assert '"has_changes":true' in outputs["plan"]
     assert f'"service_id": "{outputs["service_id"]}"' in outputs["services"]
 
 
@@ -311,7 +311,7 @@ def test_the_same_commit_again_writes_nothing(first: Chapter, again: Chapter) ->
     assert again.run.writes == []
     assert again.builds == first.builds
     assert again.run.outputs["changed"] == "false"
-    assert '"has_changes": false' in again.run.outputs["plan"]
+    assert '"has_changes":false' in again.run.outputs["plan"]
     assert "is up to date" in again.run.summary
 
 
@@ -341,9 +341,9 @@ def test_the_new_code_answers(new_code: Chapter) -> None:
 def test_a_changed_octue_yaml_changes_the_service(new_settings: Chapter) -> None:
     (service,) = new_settings.run.world["services"]["services"]
     assert new_settings.run.code == 0, new_settings.run.stdout
-    assert service["template"]["containers"][0]["resources"]["limits"]["memory"] == "1024Mi"
+    assert service["template"]["containers"][0]["resources"]["limits"]["memory"] == "1Gi"
     assert service["template"]["containers"][0]["image"] == f"{IMAGES}:{new_settings.sha}"
-    assert "memory: 536870912 → 1073741824" in new_settings.run.stdout
+    assert "memory: 512Mi → 1Gi" in new_settings.run.stdout
     assert new_settings.answer == wind_yield.answer(12.0)
 
 

@@ -25,7 +25,7 @@ MEMBER = f"serviceAccount:{ACCOUNT}"
 OCTUE_ROLE = f"{PROJECT}/roles/octue_service_user"
 INVOKER = "roles/run.invoker"
 TOPIC_PREFIX = f"{PROJECT}/topics/octue.services."
-LABELS = ("managed-by", "octue-service", "github-repository-id")
+LABELS = ("managed-by", "octue-service", "github-repository-id", "octue-preview")
 
 OURS = {OCTUE_ROLE: PROJECT, INVOKER: SERVICE_NAME}
 """The roles that the action gives to the service's account, and on what."""

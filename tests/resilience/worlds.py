@@ -153,20 +153,20 @@ def complete(cloud: Cloud) -> None:
 def drifted(cloud: Cloud) -> None:
     """The same commit is deployed, and a person has changed each thing by hand."""
     complete(cloud)
-    _other_things(cloud)
+    other_things(cloud)
     _drift(cloud)
 
 
 def foreign(cloud: Cloud) -> None:
     """Other people's things are there, among them such as the deployment makes."""
-    _other_things(cloud)
+    other_things(cloud)
     _share_project_policy(cloud)
 
 
 def shared(cloud: Cloud) -> None:
     """The same commit is deployed, other people have put theirs beside and on each thing, and changed what is ours."""
     complete(cloud)
-    _other_things(cloud)
+    other_things(cloud)
     _share_project_policy(cloud)
     _share_our_things(cloud)
     _drift(cloud)
@@ -175,7 +175,7 @@ def shared(cloud: Cloud) -> None:
 def moved(cloud: Cloud) -> None:
     """The same commit is deployed, and is to be asked on another topic: the trigger cannot be changed, but replaced."""
     complete(cloud)
-    _other_things(cloud)
+    other_things(cloud)
     _label_topic(cloud, _our_topic(cloud), {"team": "wind"})
     cloud.inputs["service_id"] = OTHER_SERVICE_ID
 
@@ -188,14 +188,8 @@ WORLDS: dict[str, Callable[[Cloud], None]] = {
 def _drift(cloud: Cloud) -> None:
     # Without its labels a thing is nobody's, and only taken over where that is said.
     cloud.inputs["adopt"] = "true"
-    _drift_account(cloud)
-    _drift_image_repository(cloud)
-    _drift_topic(cloud)
-    _drift_service(cloud)
-    _drift_carriers(cloud)
-    _drift_build_trigger(cloud)
-    change_policy(cloud, PROJECT, lambda policy: _take_away(policy, OCTUE_ROLE))
-    change_policy(cloud, SERVICE_NAME, lambda policy: _take_away(policy, INVOKER))
+    for drift in DRIFTS.values():
+        drift(cloud)
 
 
 def _drift_account(cloud: Cloud) -> None:
@@ -255,7 +249,7 @@ def _drift_carriers(cloud: Cloud) -> None:
     request = eventarc_v1.UpdateTriggerRequest(
         trigger=trigger, update_mask={"paths": ["service_account", "destination", "labels"]}
     )
-    _finish(cloud, eventarc.update_trigger(request, PERSON))
+    finish(cloud, eventarc.update_trigger(request, PERSON))
     subscription = pubsub.Subscription(
         name=trigger.transport.pubsub.subscription,
         ack_deadline_seconds=10,
@@ -284,7 +278,20 @@ def _take_away(policy: policy_pb2.Policy, role: str) -> None:
             binding.members[:] = [member for member in binding.members if member != MEMBER]
 
 
-def _other_things(cloud: Cloud) -> None:
+DRIFTS: dict[str, Callable[[Cloud], None]] = {
+    "account": _drift_account,
+    "image repository": _drift_image_repository,
+    "topic": _drift_topic,
+    "service": _drift_service,
+    "carriers": _drift_carriers,
+    "build trigger": _drift_build_trigger,
+    "role": lambda cloud: change_policy(cloud, PROJECT, lambda policy: _take_away(policy, OCTUE_ROLE)),
+    "invoker": lambda cloud: change_policy(cloud, SERVICE_NAME, lambda policy: _take_away(policy, INVOKER)),
+}
+"""What a person changes by hand, thing by thing."""
+
+
+def other_things(cloud: Cloud) -> None:
     """One of each kind that has nothing to do with the deployment."""
     world = cloud.world
     world.iam.create_service_account(
@@ -295,7 +302,7 @@ def _other_things(cloud: Cloud) -> None:
         pubsub.Subscription(name=f"{PROJECT}/subscriptions/{OTHER}", topic=f"{PROJECT}/topics/{OTHER}"), PERSON
     )
     repository = artifactregistry_v1.Repository(format_=artifactregistry_v1.Repository.Format.DOCKER)
-    _finish(
+    finish(
         cloud,
         world.artifact_registry.create_repository(
             artifactregistry_v1.CreateRepositoryRequest(parent=LOCATION, repository_id=OTHER, repository=repository),
@@ -305,7 +312,7 @@ def _other_things(cloud: Cloud) -> None:
     template = run_v2.RevisionTemplate(
         containers=[run_v2.Container(image=f"europe-west1-docker.pkg.dev/my-project/{OTHER}/{OTHER}:1")]
     )
-    _finish(
+    finish(
         cloud,
         world.cloud_run.services[0].create_service(
             run_v2.CreateServiceRequest(
@@ -344,7 +351,7 @@ def _make_trigger(cloud: Cloud, trigger_id: str, topic: str, service: str) -> No
         service_account=OTHER_ACCOUNT,
     )
     request = eventarc_v1.CreateTriggerRequest(parent=LOCATION, trigger_id=trigger_id, trigger=trigger)
-    _finish(cloud, cloud.world.eventarc.create_trigger(request, PERSON))
+    finish(cloud, cloud.world.eventarc.create_trigger(request, PERSON))
 
 
 def _share_project_policy(cloud: Cloud) -> None:
@@ -411,7 +418,8 @@ def _condition(title: str) -> expr_pb2.Expr:
 # How a person changes things
 
 
-def _finish(cloud: Cloud, operation: operations_pb2.Operation) -> None:
+def finish(cloud: Cloud, operation: operations_pb2.Operation) -> None:
+    """Let an operation end."""
     cloud.world.operations.wait(operation.name, 3600)
 
 
@@ -424,7 +432,7 @@ def _change_service(cloud: Cloud, change: Callable[[run_v2.Service], None]) -> N
     services = cloud.world.cloud_run.services[0]
     service = services.get_service(run_v2.GetServiceRequest(name=SERVICE_NAME), PERSON)
     change(service)
-    _finish(cloud, services.update_service(run_v2.UpdateServiceRequest(service=service), PERSON))
+    finish(cloud, services.update_service(run_v2.UpdateServiceRequest(service=service), PERSON))
 
 
 def _change_build_trigger(cloud: Cloud, change: Callable[[cloudbuild_v1.BuildTrigger], None]) -> None:

@@ -1,0 +1,138 @@
+"""What is shown on GitHub: the plan on the pull request, drift as an issue, and deployments.
+
+None of it decides about a run: what GitHub refuses or does not answer is a warning that says what is missing.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from octue_action import names
+from octue_action.annotations import warn
+from octue_action.github_context import pull_request_of
+
+if TYPE_CHECKING:
+    from octue_action.cancellation import Cancellation
+    from octue_action.deployment import Deployment
+    from octue_action.github import GitHub
+    from octue_action.runner import Runner
+    from octue_action.settings import Settings
+
+TITLE = "Not shown on GitHub"
+
+
+class Announcement:
+    """Shows on GitHub what a run does, where there is a token for it.
+
+    :param settings: with the token, if any.
+    :param runner: told what could not be shown.
+    :param cancellation: after which GitHub is not asked any more.
+    """
+
+    def __init__(self, settings: Settings, runner: Runner, cancellation: Cancellation) -> None:
+        self._settings = settings
+        self._runner = runner
+        self._cancellation = cancellation
+        # One thread: what is begun is ended after it, and the deployment does not wait for either.
+        self._pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="github")
+        self._begun: dict[str, int] = {}
+
+    def show_plan(self, page: str, deployments: Sequence[Deployment]) -> None:
+        """Show a plan as the one comment on the pull request that this run is for, if it is for one."""
+        pull_request = pull_request_of(self._settings.github)
+        if pull_request is None:
+            return
+        if pull_request.is_fork:
+            reason = "it is from a fork, whose runs may not write to this repository"
+        elif self._settings.github_token is None:
+            reason = "the step has no `github_token`"
+        else:
+            with self._warning("The plan is not shown on the pull request"):
+                url = self._github().show_comment(pull_request.number, self._key(deployments), self._signed(page))
+                self._runner.info(f"The plan is shown on the pull request: {url}")
+            return
+        self._runner.info(f"No comment on the pull request, since {reason}. The plan is in the summary of this run.")
+
+    def show_drift(self, page: str, deployments: Sequence[Deployment], *, is_there: bool) -> None:
+        """Open or update the one issue about drift; close it where there is none any more."""
+        if self._settings.github_token is None:
+            if is_there:
+                self._runner.info("No issue is opened, since the step has no `github_token`.")
+            return
+        key, body = self._key(deployments), self._signed(page)
+        with self._warning("The drift is not shown as an issue"):
+            if is_there:
+                services = ", ".join(deployment.service.service for deployment in deployments)
+                url = self._github().open_issue(key, f"Drift: {services} in {self._settings.project_id}", body)
+                self._runner.info(f"The drift is shown in {url}")
+            elif closed := self._github().close_issue(key, body):
+                self._runner.info(f"There is no drift any more: closed {closed}")
+
+    def begin(self, deployments: Sequence[Deployment]) -> None:
+        """Show deployments that are in progress, while they are."""
+        if self._settings.github_token is not None:
+            self._pool.submit(self._begin, [deployment.service.service for deployment in deployments])
+
+    def end(self, urls: Mapping[str, str], description: str) -> None:
+        """Show how the deployments that were begun have ended.
+
+        :param urls: the service's page in the console, by Cloud Run name, of those that succeeded.
+        :param description: of those that failed.
+        """
+        if self._settings.github_token is not None:
+            self._pool.submit(self._end, urls, description).result()
+
+    def retire(self, services: Sequence[str]) -> None:
+        """Show that services are gone.
+
+        :param services: by Cloud Run name.
+        """
+        if self._settings.github_token is None:
+            return
+        for service in services:
+            with self._warning(f"That {service} is gone is not shown among the deployments"):
+                self._github().retire_deployments(self._environment(service))
+
+    def _begin(self, services: Sequence[str]) -> None:
+        for service in services:
+            with self._warning(f"The deployment of {service} is not shown"):
+                self._begun[service] = self._github().begin_deployment(
+                    self._environment(service),
+                    description=f"{service} to Cloud Run",
+                    is_preview=self._settings.preview is not None,
+                )
+
+    def _end(self, urls: Mapping[str, str], description: str) -> None:
+        for service, deployment in self._begun.items():
+            with self._warning(f"How the deployment of {service} ended is not shown"):
+                if service in urls:
+                    self._github().end_deployment(deployment, "success", environment_url=urls[service])
+                else:
+                    self._github().end_deployment(deployment, "failure", description=description)
+
+    def _github(self) -> GitHub:
+        from octue_action.github import GitHub
+
+        return GitHub(self._settings.github, str(self._settings.github_token), self._cancellation)
+
+    @contextmanager
+    def _warning(self, what: str) -> Iterator[None]:
+        from octue_action.github import GitHubError
+
+        try:
+            yield
+        except GitHubError as error:
+            error.message = f"{what}: {error.message}"
+            warn(error, TITLE, self._runner)
+
+    def _environment(self, service: str) -> str:
+        return f"{service} ({self._settings.project_id})"
+
+    def _key(self, deployments: Sequence[Deployment]) -> str:
+        return names.key(deployment.service.resource_name for deployment in deployments)
+
+    def _signed(self, page: str) -> str:
+        return f'{page}\n<sub><a href="{self._settings.github.run_url}">The run that says so</a></sub>\n'

@@ -1,0 +1,328 @@
+"""The five modes: one graph of resources, read, compared, and walked forwards or backwards or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from octue_action import report
+from octue_action.annotations import annotate, annotate_ended
+from octue_action.apply import Outcome, Status, apply
+from octue_action.cancellation import Cancelled
+from octue_action.deployment import Deployment, Existing, desired, destroyed, informed, known
+from octue_action.failure import Failure
+from octue_action.outputs import outputs, plan_json
+from octue_action.plan import Action, Plan, make_destruction, make_plan
+from octue_action.question import NoAnswer, ask
+from octue_action.report import Asked, Deed
+from octue_action.rollback import target
+
+if TYPE_CHECKING:
+    from octue_action.announcement import Announcement
+    from octue_action.cancellation import Cancellation
+    from octue_action.google import Google
+    from octue_action.resource import Resource
+    from octue_action.runner import Runner
+    from octue_action.settings import Settings
+
+SUCCESS, FAILURE = 0, 1
+
+Explain = Callable[[Failure], Failure]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has signed in.
+
+    :param start: when it began, on the clock of ``google.cancellation``.
+    :param explain: makes a failure one that a person is told.
+    """
+
+    settings: Settings
+    runner: Runner
+    google: Google
+    announcement: Announcement
+    explain: Explain
+    start: float
+
+    @property
+    def cancellation(self) -> Cancellation:
+        """What ends it before its time."""
+        return self.google.cancellation
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken until now."""
+        return self.cancellation.now() - self.start
+
+
+def deploy(run: Run) -> int:
+    """Make everything as the settings want it, and ask the question, if there is one."""
+    deployments, plan = _planned(run)
+    if plan.refusals:
+        return _refuse(run, deployments, plan)
+    return _carry_out(run, deployments, plan, report.DEPLOYMENT)
+
+
+def plan(run: Run) -> int:
+    """Say what ``deploy`` would do."""
+    deployments, made = _planned(run)
+    page = report.refused_summary(made, deployments) if made.refusals else report.plan_summary(made, deployments)
+    run.announcement.show_plan(page, deployments)
+    if made.refusals:
+        return _refuse(run, deployments, made)
+    run.runner.set_outputs(outputs(deployments, made))
+    run.runner.write_summary(page)
+    return SUCCESS
+
+
+def drift(run: Run) -> int:
+    """Say what is not as this commit wants it; that fails the run."""
+    deployments, made = _planned(run)
+    is_there = report.drifts(made)
+    page = report.drift_summary(made, deployments, run.settings.github.commit)
+    run.runner.set_outputs(outputs(deployments, made))
+    run.runner.write_summary(page)
+    run.announcement.show_drift(page, deployments, is_there=is_there)
+    if is_there:
+        run.runner.error("\n".join(report.drift_lines(made)), title="Drift")
+    return FAILURE if is_there else SUCCESS
+
+
+def destroy(run: Run) -> int:
+    """Delete what deployments have made, last made first, and nothing of anybody else's."""
+    with _planning(run):
+        existing = Existing.read(run.google, run.settings)
+        parts = [destroyed(run.settings, service, existing) for service in run.settings.services]
+        deployments = [deployment for deployment, _ in parts]
+        resources = {r.address: r for _, destruction in parts for r in destruction.resources}
+        kept = {address: why for _, destruction in parts for address, why in destruction.kept.items()}
+        read = _known(deployments, existing)
+        made = make_destruction(tuple(resources.values()), run.google, kept=kept, known=read)
+        _log_plan(run, made)
+    code = _carry_out(run, deployments, made, report.DESTRUCTION)
+    if code == SUCCESS:
+        run.announcement.retire([deployment.service.service for deployment in deployments])
+    return code
+
+
+def rollback(run: Run) -> int:
+    """Give the traffic back to an earlier revision, and change nothing else."""
+    with _planning(run):
+        existing = Existing.read(run.google, run.settings)
+        wanted = [desired(run.settings, service, existing) for service in run.settings.services]
+        deployments, made = _planned_back(run, wanted)
+        _log_plan(run, made)
+    if made.refusals:
+        return _refuse(run, deployments, made)
+    return _carry_out(run, deployments, made, report.ROLLBACK)
+
+
+MODES: Mapping[str, Callable[[Run], int]] = {
+    "deploy": deploy,
+    "plan": plan,
+    "drift": drift,
+    "destroy": destroy,
+    "rollback": rollback,
+}
+
+
+# Planning
+
+
+@contextlib.contextmanager
+def _planning(run: Run) -> Iterator[None]:
+    """Whatever goes wrong while nothing has been changed yet is told as a person understands it."""
+    try:
+        with run.runner.group("Plan"):
+            yield
+    except Failure as failure:
+        raise run.explain(failure) from failure.__cause__
+
+
+def _planned(run: Run) -> tuple[list[Deployment], Plan]:
+    """Work out what would be done for all services together, and log it."""
+    with _planning(run):
+        existing = Existing.read(run.google, run.settings)
+        deployments = [desired(run.settings, service, existing) for service in run.settings.services]
+        resources = {r.address: r for deployment in deployments for r in deployment.resources}
+        made = make_plan(
+            tuple(resources.values()), run.google, adopt=run.settings.adopt, known=_known(deployments, existing)
+        )
+        _log_plan(run, made)
+    return deployments, made
+
+
+def _planned_back(run: Run, deployments: Sequence[Deployment]) -> tuple[list[Deployment], Plan]:
+    """Work out where the traffic of each service goes back to."""
+    targets = [target(d.service, run.google, revision=run.settings.revision) for d in deployments]
+    back = [
+        replace(d, service=t.service, image=None, others=(), serving_image=t.image)
+        for d, t in zip(deployments, targets, strict=True)
+    ]
+    known_services = {t.service.address: t.actual for t in targets}
+    services = tuple(t.service for t in targets)
+    return back, make_plan(services, run.google, adopt=run.settings.adopt, known=known_services, purpose="rollback")
+
+
+def _known(deployments: Sequence[Deployment], existing: Existing) -> dict[str, Resource | None]:
+    return {address: r for deployment in deployments for address, r in known(deployment, existing).items()}
+
+
+def _log_plan(run: Run, made: Plan) -> None:
+    for line in report.plan_lines(made):
+        run.runner.info(line)
+
+
+def _refuse(run: Run, deployments: Sequence[Deployment], made: Plan) -> int:
+    run.runner.set_outputs({"plan": plan_json(made), "changed": "false"})
+    for refusal in made.refusals:
+        annotate(refusal, "Something is in the way", run.runner)
+    run.runner.write_summary(report.refused_summary(made, deployments))
+    return FAILURE
+
+
+# Carrying out
+
+
+def _carry_out(run: Run, deployments: Sequence[Deployment], made: Plan, deed: Deed) -> int:
+    """Carry a plan out, ask, and tell what became of it."""
+    if deed is not report.DESTRUCTION:
+        run.announcement.begin(deployments)
+    story = _Story(run, deployments, made, deed)
+    story.apply(made)
+    code = story.tell()
+    if code == SUCCESS and run.settings.question is not None and deed is not report.DESTRUCTION:
+        story.ask()
+        code = story.tell()
+    if deed is not report.DESTRUCTION:
+        story.announce()
+    return code
+
+
+class _Story:
+    """What a run has done so far, told from its beginning each time, as it may be cut off at any moment.
+
+    :param deployments: the services.
+    :param made: the plan.
+    :param deed: what it does to them.
+    """
+
+    def __init__(self, run: Run, deployments: Sequence[Deployment], made: Plan, deed: Deed) -> None:
+        self._run = run
+        self._deployments = list(deployments)
+        self._made = made
+        self._deed = deed
+        self._outcomes: list[Outcome] = []
+        self._asked: Asked | None = None
+        self._annotated: list[Failure] = []
+
+    def apply(self, made: Plan) -> None:
+        """Make the changes of a plan."""
+        run = self._run
+
+        def told(outcome: Outcome) -> Outcome:
+            return replace(outcome, failure=run.explain(outcome.failure)) if outcome.failure else outcome
+
+        with run.runner.group("Apply") if made.has_changes else contextlib.nullcontext():
+            carried_out = apply(informed(made), run.google, lambda it: _log(told(it), made, run.runner))
+        self._outcomes += [told(outcome) for outcome in carried_out]
+
+    def ask(self) -> None:
+        """Ask the service the question, and give the traffic back where it does not answer and that is wanted."""
+        run, (deployment,) = self._run, self._deployments
+        question = run.settings.question
+        with run.runner.group("Question"):
+            self._asked = _answer(run, deployment, question)
+        if self._asked.failure is not None and not run.cancellation.asked and run.settings.rollback_on_failure:
+            self._asked = replace(self._asked, aftermath=self._roll_back())
+
+    def _roll_back(self) -> str:
+        """Give the traffic back to the revision before, and say what became of that."""
+        try:
+            self._deployments, back = _planned_back(self._run, self._deployments)
+        except Failure as failure:
+            return f"It could not be rolled back: {self._run.explain(failure).message}"
+        _log_plan(self._run, back)
+        self.apply(back)
+        if self._outcomes[-1].failure is not None:
+            return "It could not be rolled back either."
+        return f"So the traffic is back on {self._deployments[0].service.traffic}."
+
+    def tell(self) -> int:
+        """Set the outputs, write the summary, annotate what failed, and give the exit code."""
+        run, asked, cancellation = self._run, self._asked, self._run.cancellation
+        answer = asked.answer if asked is not None else None
+        run.runner.set_outputs(outputs(self._deployments, self._made, self._outcomes, answer))
+        run.runner.write_summary(
+            report.deployment_summary(
+                self._deployments, self._outcomes, run.seconds, deed=self._deed, asked=asked, ended=cancellation.ended
+            )
+        )
+        failures = [(o.failure, o.change.resource.label) for o in self._outcomes if o.failure is not None]
+        if asked is not None and asked.failure is not None:
+            failures.append((report.with_aftermath(asked), "The question was not answered"))
+        for failure, title in failures:
+            if failure not in self._annotated:
+                self._annotated.append(failure)
+                annotate(failure, title, run.runner)
+        if cancellation.asked or any(outcome.is_cut_short for outcome in self._outcomes):
+            annotate_ended(report.GOES_ON, run.runner, cancellation)
+            return cancellation.exit_code
+        if not failures and asked is None:
+            self._log_success()
+        return FAILURE if failures else SUCCESS
+
+    def announce(self) -> None:
+        """Show on GitHub how it ended."""
+        failed = {o.change.resource.address for o in self._outcomes if o.status not in _GOOD}
+        urls = {
+            deployment.service.service: deployment.service.console_url
+            for deployment in self._deployments
+            if not failed.intersection(r.address for r in deployment.resources)
+            and (self._asked is None or self._asked.failure is None)
+        }
+        self._run.announcement.end(urls, f"The {self._deed.noun} failed" if failed else "The question failed")
+
+    def _log_success(self) -> None:
+        for deployment in self._deployments:
+            name = deployment.service.service
+            if self._deed is report.DESTRUCTION:
+                self._run.runner.info(f"{name} is gone.")
+            else:
+                self._run.runner.info(f"{name} answers questions on {deployment.topic.resource_name}.")
+
+
+_GOOD = frozenset({Status.APPLIED, Status.UNCHANGED})
+
+
+def _answer(run: Run, deployment: Deployment, question: object) -> Asked:
+    """Ask, and wait for the answer."""
+    service, seconds = deployment.service, run.settings.question_timeout
+    run.runner.info(f"Asking {service.service}, and waiting at most {seconds} s for the answer.")
+    try:
+        answer = ask(
+            run.google,
+            project_id=service.project_id,
+            service_id=deployment.service_id,
+            input_values=question,
+            seconds=seconds,
+        )
+    except NoAnswer as failure:
+        return Asked(question=question, failure=failure, log=failure.log)
+    except Failure as failure:
+        return Asked(question=question, failure=run.explain(failure))
+    except Cancelled:
+        return Asked(question=question, failure=Failure(f"The run {run.cancellation.ended} before the answer came."))
+    run.runner.info(f"It answered in {answer.seconds:.1f} s.")
+    return Asked(question=question, answer=answer, log=answer.log)
+
+
+def _log(outcome: Outcome, made: Plan, runner: Runner) -> None:
+    """Log what was done; also what was planned, and found to be done already when its turn came."""
+    if outcome.status is not Status.UNCHANGED:
+        runner.info(report.outcome_line(outcome))
+    elif made.by_address[outcome.change.resource.address].action is not Action.NO_OP:
+        runner.info(f"= {outcome.change.resource.label} is as planned already: it was changed meanwhile")
