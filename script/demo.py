@@ -1,4 +1,4 @@
-"""The demonstration: a real Octue service, deployed by the action into the emulator, and asked, three times over.
+"""The demonstration: a real Octue service, deployed by the action into the emulator, asked, changed, and taken back.
 
 Everything runs as it does on GitHub, but on this machine: the action as its own process with the variables that
 GitHub's runner sets, the emulator as another, the service as a third, and Octue's own client as the one who asks.
@@ -52,32 +52,85 @@ def main() -> int:
 
 
 def demonstrate(folder: Path) -> None:
-    """Deploy from nothing, the same commit again, and a new commit; ask each time."""
+    """Both acts, in one cloud."""
     repository = make_repository(folder / "repository")
     with emulator(repository, folder / "state") as cloud:
-        heading("1. From a repository to an answered question")
-        first = cloud.deploy()
-        expect(first.requests <= MOST_REQUESTS, f"{first.requests} requests, more than {MOST_REQUESTS}")
-        answer = cloud.ask(first)
-        first.show()
+        before = cloud.things()
+        answer = deploy_and_ask(cloud, repository)
+        change_and_take_back(cloud, repository, answer)
+        after = cloud.things()
+        different = sorted(kind for kind in before.keys() | after.keys() if before.get(kind) != after.get(kind))
+        expect(not different, f"after destroying, the project is not as it was before: {', '.join(different)}")
+        print("\nThe project is as it was before the first deployment.")
 
-        heading("2. The same commit again: nothing to do")
-        second = cloud.deploy()
-        expect(second.writes == 0, f"{second.writes} requests that write, where there was nothing to do")
-        expect(second.outputs["changed"] == "false", "the second run says that it changed something")
-        expect(second.outputs["revision"] == first.outputs["revision"], "the second run made a revision")
-        expect(cloud.ask(second) == answer, "the same service gives another answer")
 
-        heading("3. A new commit: one build, one revision, the same topic")
-        change_code(repository)
-        cloud.push()
-        third = cloud.deploy()
-        expect(third.outputs["topic_name"] == first.outputs["topic_name"], "the topic has changed")
-        expect(third.outputs["image"] != first.outputs["image"], "the image has not changed")
-        builds = cloud.builds()
-        expect(builds == 2, f"{builds} builds for two commits")
-        expect("-00002-" in third.outputs["revision"], f"two commits made revision {third.outputs['revision']}")
-        expect(cloud.ask(third) != answer, "the new commit gives the old answer")
+def deploy_and_ask(cloud: Cloud, repository: Path) -> Any:
+    """The first act: deploy from nothing, the same commit again, and a new commit; ask each time.
+
+    :returns: the last answer.
+    """
+    heading("1. From a repository to an answered question")
+    first = cloud.run()
+    expect(first.requests <= MOST_REQUESTS, f"{first.requests} requests, more than {MOST_REQUESTS}")
+    answer = cloud.ask(first)
+    first.show()
+
+    heading("2. The same commit again: nothing to do")
+    second = cloud.run()
+    expect(second.writes == 0, f"{second.writes} requests that write, where there was nothing to do")
+    expect(second.outputs["changed"] == "false", "the second run says that it changed something")
+    expect(second.outputs["revision"] == first.outputs["revision"], "the second run made a revision")
+    expect(cloud.ask(second) == answer, "the same service gives another answer")
+
+    heading("3. A new commit: one build, one revision, the same topic")
+    change_code(repository)
+    cloud.push()
+    third = cloud.run()
+    expect(third.outputs["topic_name"] == first.outputs["topic_name"], "the topic has changed")
+    expect(third.outputs["image"] != first.outputs["image"], "the image has not changed")
+    builds = cloud.builds()
+    expect(builds == 2, f"{builds} builds for two commits")
+    expect("-00002-" in third.outputs["revision"], f"two commits made revision {third.outputs['revision']}")
+    new_answer = cloud.ask(third)
+    expect(new_answer != answer, "the new commit gives the old answer")
+    return new_answer
+
+
+def change_and_take_back(cloud: Cloud, repository: Path, answer: Any) -> None:
+    """The second act: somebody changes the service by hand, a commit does not start, and in the end all goes.
+
+    :param answer: what the service answers as it should be.
+    """
+    heading("4. Somebody changes memory and a variable by hand: drift names both")
+    cloud.change_by_hand()
+    drift = cloud.run("drift", code=1)
+    for changed in ("memory: 1Gi → 512Mi", "environment[ROUNDING]: removed"):
+        expect(changed in drift.log, f"drift does not say {changed!r}")
+    expect(drift.writes == 0, "looking for drift wrote something")
+
+    heading("5. The plan says what a deployment would do, and the deployment does it")
+    plan = cloud.run("plan")
+    expect(plan.writes == 0, "planning wrote something")
+    mended = cloud.run()
+    expect(mended.outputs["plan"] == plan.outputs["plan"], "the deployment had another plan")
+    cloud.run("drift")
+    expect(cloud.ask(mended) == answer, "the mended service gives another answer")
+
+    heading("6. A commit that does not start: the revision before goes on serving")
+    break_program(repository)
+    broken = cloud.run(code=1)
+    expect(cloud.ask(broken) == answer, "the revision before does not answer")
+
+    heading("7. Rolled back, until the next deployment")
+    back = cloud.run("rollback")
+    expect(back.outputs["revision"] == mended.outputs["revision"], f"it went back to {back.outputs['revision']}")
+    expect(cloud.ask(back) == answer, "the revision that was gone back to gives another answer")
+    back.show()
+
+    heading("8. Destroyed")
+    cloud.run("destroy", code=2, confirm="another-name")
+    destroyed = cloud.run("destroy", confirm="wind-yield", delete_topic="true")
+    destroyed.show()
 
 
 def make_repository(path: Path) -> Path:
@@ -93,6 +146,14 @@ def change_code(repository: Path) -> None:
     app = repository / "app.py"
     app.write_text(app.read_text().replace("RATED = 13.0", "RATED = 12.0"))
     commit(repository, "Reach the rated power earlier")
+
+
+def break_program(repository: Path) -> None:
+    """Commit a version that ends as soon as it is started."""
+    dockerfile = repository / "Dockerfile"
+    start = dockerfile.read_text().rpartition("CMD ")[0]
+    dockerfile.write_text(f"{start}CMD exec python -c 'raise SystemExit(\"no wind today\")'\n")
+    commit(repository, "Start something else")
 
 
 def commit(repository: Path, message: str) -> None:
@@ -112,13 +173,15 @@ class Run:
     """What one run of the action left behind.
 
     :param outputs: by name.
+    :param log: what it wrote.
     :param summary: Markdown.
     :param requests: how many requests it made.
     :param writes: how many of them can change something.
     """
 
-    def __init__(self, outputs: Mapping[str, str], summary: str, requests: int, writes: int) -> None:
+    def __init__(self, outputs: Mapping[str, str], log: str, summary: str, requests: int, writes: int) -> None:
         self.outputs = outputs
+        self.log = log
         self.summary = summary
         self.requests = requests
         self.writes = writes
@@ -146,12 +209,14 @@ class Cloud:
         self._repository = repository
         self._base = f"http://{variables['GOOGLE_CLOUD_EMULATOR_HOST']}"
 
-    def deploy(self) -> Run:
+    def run(self, mode: str = "deploy", *, code: int = 0, **inputs: str) -> Run:
         """Run the action as a step of a workflow on the newest commit.
 
-        :raises Wrong: where it does not succeed.
+        :param code: the exit code that it should end with.
+        :param inputs: beside those that every step has.
+        :raises Wrong: where it ends with another one.
         """
-        before = len(self._get("requests"))
+        before = len(self._get("emulator/requests"))
         files = {name: self._repository.parent / name.lower() for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
         for file in files.values():
             file.write_text("")
@@ -159,19 +224,24 @@ class Cloud:
             **ESSENTIALS,
             **{name: value for name, value in self._variables.items() if name.startswith("INPUT_")},
             "GOOGLE_CLOUD_EMULATOR_HOST": self._variables["GOOGLE_CLOUD_EMULATOR_HOST"],
-            **self._post("runs", {}),
+            **self._post("emulator/runs", {}),
+            **{f"INPUT_{name.upper()}": value for name, value in {"mode": mode, **inputs}.items()},
             "GITHUB_WORKSPACE": str(self._repository),
             **{name: str(file) for name, file in files.items()},
         }
         action = [sys.executable, "-E", "-s", str(ROOT / "entrypoint.py")]  # as in the Dockerfile
         start = time.monotonic()
-        code = play_runner(action, environment, self._repository)
-        expect(code == 0, f"the action ended with exit code {code}")
-        made = [request for request in self._get("requests")[before:] if self._is_the_actions(request)]
+        ended, log = play_runner(action, environment, self._repository)
+        expect(ended == code, f"the action ended with exit code {ended}, not {code}")
+        made = [request for request in self._get("emulator/requests")[before:] if self._is_the_actions(request)]
         writes = [request["method"] for request in made if request["writes"]]
         print(f"({time.monotonic() - start:.1f} s, {len(made)} requests, {len(writes)} of them writes)")
         return Run(
-            read_outputs(files["GITHUB_OUTPUT"]), files["GITHUB_STEP_SUMMARY"].read_text(), len(made), len(writes)
+            read_outputs(files["GITHUB_OUTPUT"]),
+            log,
+            files["GITHUB_STEP_SUMMARY"].read_text(),
+            len(made),
+            len(writes),
         )
 
     def _is_the_actions(self, request: Mapping[str, Any]) -> bool:
@@ -199,35 +269,77 @@ class Cloud:
         print(f"\nAsked:    {question}\nAnswered: {json.dumps(answer)}")
         return answer
 
+    def change_by_hand(self) -> None:
+        """Change the service as somebody does in the console: more memory, and one variable more."""
+        project, region = self._variables["INPUT_PROJECT_ID"], self._variables["INPUT_REGION"]
+        path = f"run.googleapis.com/v2/projects/{project}/locations/{region}/services/wind-yield"
+        token = self._post("emulator/access_token", {"person": "user:somebody@example.com"})["token"]
+        service = self._get(path, token)
+        (container,) = service["template"]["containers"]
+        container["resources"]["limits"]["memory"] = "1Gi"
+        container["env"].append({"name": "ROUNDING", "value": "3"})
+        service["template"].pop("revision", None)
+        operation = self._patch(path, service, token)["name"]
+        while not self._get(f"run.googleapis.com/v2/{operation}", token).get("done"):
+            time.sleep(0.1)
+
+    def things(self) -> Any:
+        """What there is in the project, but for builds, which nothing takes back, and what askers leave behind.
+
+        Octue's SDK removes the subscription to each answer, and not its topic.
+        """
+        world = self._get("emulator/world")
+        policies = {name: policy.get("bindings", []) for name, policy in world.pop("policies").items()}
+        kinds = {name: value for name, value in world.items() if name not in {"builds", "github"}}
+        topics = [topic for topic in world["topics"].get("topics", []) if ".answers." not in topic["name"]]
+        return {**kinds, "topics": topics, "policies": {name: bindings for name, bindings in policies.items() if bindings}}
+
     def push(self) -> None:
         """Tell Cloud Build of the newest commit, as GitHub does."""
         sha = git(self._repository, "rev-parse", "HEAD")
-        self._post("push", {"repository": REPOSITORY, "ref": "refs/heads/main", "sha": sha})
+        self._post("emulator/push", {"repository": REPOSITORY, "ref": "refs/heads/main", "sha": sha})
 
     def builds(self) -> int:
         """How many builds there have been."""
-        return len(self._get("world")["builds"]["builds"])
+        return len(self._get("emulator/world")["builds"]["builds"])
 
-    def _get(self, path: str) -> Any:
-        with urllib.request.urlopen(f"{self._base}/emulator/{path}") as answer:  # noqa: S310 - loopback
-            return json.load(answer)
+    def _get(self, path: str, token: str = "") -> Any:
+        return self._ask("GET", path, None, token)
 
     def _post(self, path: str, body: Mapping[str, Any]) -> Any:
-        request = urllib.request.Request(f"{self._base}/emulator/{path}", json.dumps(body).encode())  # noqa: S310 - loopback
+        return self._ask("POST", path, body)
+
+    def _patch(self, path: str, body: Mapping[str, Any], token: str) -> Any:
+        return self._ask("PATCH", path, body, token)
+
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None, token: str = "") -> Any:
+        request = urllib.request.Request(  # noqa: S310 - loopback
+            f"{self._base}/{path}",
+            json.dumps(body).encode() if body is not None else None,
+            {"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+            method=method,
+        )
         with urllib.request.urlopen(request) as answer:  # noqa: S310 - loopback
             return json.load(answer)
 
 
-def play_runner(action: list[str], environment: Mapping[str, str], workspace: Path) -> int:
-    """Run the action and show its log as GitHub's runner does: without the commands, and what they hide, in it."""
+def play_runner(action: list[str], environment: Mapping[str, str], workspace: Path) -> tuple[int, str]:
+    """Run the action and show its log as GitHub's runner does: without the commands, and what they hide, in it.
+
+    :returns: the exit code, and what was shown.
+    """
+    shown = []
     with subprocess.Popen(action, env=environment, cwd=workspace, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout or ():
-            command, _, text = line.strip().removeprefix("::").partition("::")
+            command, _, text = line.strip().removeprefix("::").replace("%0A", "\n").partition("::")
             if not line.startswith("::"):
-                print(line, end="", flush=True)
+                shown.append(line.rstrip("\n"))
             elif not command.startswith(("add-mask", "endgroup")):
-                print(f"{command.partition(' ')[0]}: {text}" if command != "group" else f"--- {text}", flush=True)
-    return process.returncode
+                shown.append(f"{command.partition(' ')[0]}: {text}" if command != "group" else f"--- {text}")
+            else:
+                continue
+            print(shown[-1], flush=True)
+    return process.returncode, "\n".join(shown)
 
 
 @contextlib.contextmanager

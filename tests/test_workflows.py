@@ -21,7 +21,9 @@ CALL: dict[str, Any] = DEPLOY[True]["workflow_call"]  # YAML 1.1 reads the key `
 JOB: dict[str, Any] = DEPLOY["jobs"]["deploy"]
 
 # Inputs that the reusable workflow does not have: a token is no input of a workflow, as inputs are shown to everyone.
+# Where something is to be shown, it gives the job's own.
 LEFT_OUT = {"github_token"}
+TOKEN = "${{ inputs.show_on_github && github.token || '' }}"
 
 MISTAKES = {
     "an input that the action does not have": (
@@ -33,10 +35,10 @@ MISTAKES = {
     "a step that there is not": ("steps.deploy.outputs.plan", "steps.deployment.outputs.plan"),
     "a job that there is not": ("jobs.deploy.outputs.plan", "jobs.deployment.outputs.plan"),
     "a key that there is not": ("timeout-minutes: 360", "timeout: 360"),
-    "a permission that there is not": ("id-token: write", "id-tokens: write"),
+    "a permission that there is not": ("\njobs:\n", "\npermissions:\n  id-tokens: write\n\njobs:\n"),
     "an action that is not pinned": ("checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1", "checkout@v7"),
     "an action whose inputs nobody has looked at": ("checkout@3d3c42e5", "checkout@3d3c42e6"),
-    "permissions for every job": ("permissions: {}", "permissions: write-all"),
+    "permissions for every job": ("\njobs:\n", "\npermissions: write-all\n\njobs:\n"),
     "a text from elsewhere in a script": (
         "    steps:\n",
         "    steps:\n      - name: Greet\n        run: echo ${{ github.head_ref }}\n\n",
@@ -102,7 +104,7 @@ class TestDeploy:
         (step,) = (step for step in JOB["steps"] if step["uses"].startswith("$/"))
         assert step["with"] == {
             name: f"${{{{ inputs.{name} }}}}" for name in CALL["inputs"] if name in ACTION["inputs"]
-        }
+        } | {"github_token": TOKEN}
 
     @pytest.mark.parametrize("name", [name for name in CALL["inputs"] if name in ACTION["inputs"]])
     def test_an_input_that_is_left_out_means_the_same_as_in_the_action(self, name: str) -> None:
@@ -126,9 +128,11 @@ class TestDeploy:
     def test_never_cancels_a_running_deployment(self) -> None:
         assert JOB["concurrency"]["cancel-in-progress"] is False
 
-    def test_may_read_the_code_and_sign_in_and_nothing_else(self) -> None:
-        assert DEPLOY["permissions"] == {}
-        assert JOB["permissions"] == {"contents": "read", "id-token": "write"}
+    def test_has_the_permissions_of_its_caller_and_asks_for_none_itself(self) -> None:
+        """What a called workflow asks for, every caller has to grant; what it does not say, it has from its caller."""
+        assert "permissions" not in DEPLOY
+        assert "permissions" not in JOB
+        assert not CALL["inputs"]["show_on_github"]["default"]
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -142,4 +146,5 @@ class TestEveryWorkflow:
         assert [step["run"] for step in steps(workflow) if "${{" in step.get("run", "")] == []
 
     def test_gives_no_permission_to_all_jobs(self, workflow: Path) -> None:
-        assert yaml.safe_load(workflow.read_text())["permissions"] == {}
+        if workflow.name != "deploy.yml" or workflow.parent.parent.parent != ROOT:  # that one is only ever called
+            assert yaml.safe_load(workflow.read_text())["permissions"] == {}

@@ -36,7 +36,7 @@ def of_called_workflows(workflow: Value) -> Iterator[Finding]:
 def of_steps(workflow: Value) -> Iterator[Finding]:
     """Steps with actions that need more than their job has."""
     for group in all_steps(workflow):
-        if group.job is None:
+        if group.job is None or _is_given_by_callers(group.job, workflow):
             continue
         granted = _granted(group.job, workflow, _UNSAID)
         for step in group.steps:
@@ -60,10 +60,21 @@ def _asked_beyond(called: Value, granted: _Permissions) -> Iterator[tuple[str, _
     if missing := _beyond(whole or {}, granted):
         yield "the workflow", missing
     for name, job in called["jobs"].items():
-        if missing := _beyond(_read(job["permissions"]) or {}, granted):
+        asked = _needed_by_steps(job) if _is_given_by_callers(job, called) else _read(job["permissions"]) or {}
+        if missing := _beyond(asked, granted):
             yield f"job `{name}`", missing
     for _, job, nested in calls(called):
         yield from _asked_beyond(nested, _granted(job, called, granted))
+
+
+def _is_given_by_callers(job: Value, workflow: Value) -> bool:
+    """Whether a job of a workflow that is only ever called says nothing: it has what its callers grant."""
+    is_only_called = [event for event, _ in workflow["on"].items()] == ["workflow_call"]
+    return is_only_called and not job["permissions"].exists and not workflow["permissions"].exists
+
+
+def _needed_by_steps(job: Value) -> _Permissions:
+    return {scope: level for step in job["steps"] for scope, level in _needed(step).items()}
 
 
 def _granted(job: Value, workflow: Value, otherwise: _Permissions) -> _Permissions:
