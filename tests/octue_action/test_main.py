@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from google.cloud import eventarc_v1, iam_admin_v1, run_v2
 from google.iam.v1 import policy_pb2
 from google.longrunning import operations_pb2
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -255,103 +254,7 @@ def test_a_plan_for_a_drifted_world_says_what_differs_and_a_deployment_puts_it_r
     assert actions(deploy(job, mode="plan")) == {}
 
 
-# What is there and is not ours
-
-
-def hand_made_service(world: World, account: str = OLD_ACCOUNT) -> None:
-    container = {"image": "europe-west1-docker.pkg.dev/my-project/my-org-sum/my-org-sum:by-hand"}
-    service = run_v2.Service(template={"containers": [container], "service_account": account})
-    done(world, world.cloud_run.create(LOCATION, "my-org-sum", service, SYSTEM))
-
-
-def hand_made_account(world: World) -> None:
-    request = iam_admin_v1.CreateServiceAccountRequest(name=PROJECT, account_id=OLD_ACCOUNT.partition("@")[0])
-    world.iam.create_service_account(request, SYSTEM)
-
-
-def hand_made_trigger(world: World, topic: str, trigger_id: str, service: str = "my-org-sum") -> None:
-    trigger = eventarc_v1.Trigger(
-        event_filters=[{"attribute": "type", "value": "google.cloud.pubsub.topic.v1.messagePublished"}],
-        destination={"cloud_run": {"service": service, "region": "europe-west1"}},
-        transport={"pubsub": {"topic": topic}},
-        service_account=OLD_ACCOUNT,
-    )
-    request = eventarc_v1.CreateTriggerRequest(parent=LOCATION, trigger_id=trigger_id, trigger=trigger)
-    done(world, world.eventarc.create_trigger(request, SYSTEM))
-
-
-def a_service(job: Job) -> None:
-    hand_made_account(job.world)
-    hand_made_service(job.world)
-
-
-def a_topic(job: Job) -> None:
-    topic = deploy(job, mode="plan").outputs["topic_name"]
-    job.world.pubsub.publisher.create_topic(pubsub.Topic(name=topic), SYSTEM)
-
-
-def a_trigger(job: Job) -> None:
-    """One of the same name that carries something else to somebody else."""
-    hand_made_account(job.world)
-    hand_made_service(job.world)
-    topic = f"{PROJECT}/topics/something-else"
-    job.world.pubsub.publisher.create_topic(pubsub.Topic(name=topic), SYSTEM)
-    hand_made_trigger(job.world, topic, "my-org-sum")
-
-
-def a_deployment_of_another_repository(job: Job) -> None:
-    assert job.here(job.environment(event_name="workflow_dispatch") | {"GITHUB_REPOSITORY_ID": "1"}).code == 0
-
-
-FOREIGN = {
-    a_service: ["Cloud Run service my-org-sum"],
-    a_topic: ["Pub/Sub topic octue.services."],
-    a_trigger: ["Cloud Run service my-org-sum", "Eventarc trigger my-org-sum"],
-    a_deployment_of_another_repository: [
-        *("Service account my-org-sum@", "Image repository my-org-sum", "Build trigger my-org-sum"),
-        *("Pub/Sub topic octue.services.", "Cloud Run service my-org-sum", "Eventarc trigger my-org-sum"),
-    ],
-}
-
-
-@pytest.mark.parametrize(("make", "named"), FOREIGN.items(), ids=[each.__name__ for each in FOREIGN])
-def test_what_is_not_ours_is_named_and_left_alone(job: Job, make: Callable[[Job], None], named: list[str]) -> None:
-    make(job)
-    before = job.look()
-    run = deploy(job)
-    assert run.code == 1
-    assert run.writes == []
-    assert job.look() == before
-    assert len(run.errors) == len(named)
-    for error, name in zip(run.errors, named, strict=True):
-        assert f"The {name}" in error.replace("`", "")
-        assert "adopt: true" in error.partition("What to do:")[2]
-        assert name in run.summary.replace("`", "").replace("@\u200c", "@")
-    assert len(json.loads(run.outputs["plan"])["refusals"]) == len(named)
-
-
-def test_a_service_made_by_hand_after_the_guide_is_taken_over_with_its_topic(job: Job, world: World) -> None:
-    hand_made_account(world)
-    hand_made_service(world)
-    world.pubsub.publisher.create_topic(pubsub.Topic(name=OLD_TOPIC), SYSTEM)
-    hand_made_trigger(world, OLD_TOPIC, "trigger-7kq2x1zj")
-
-    run = deploy(job, adopt="true")
-
-    assert run.code == 0, run.stdout
-    seen = run.world
-    (trigger,) = seen["event_triggers"]["triggers"]
-    (topic,) = seen["topics"]["topics"]
-    (service,) = seen["services"]["services"]
-    variables = {each["name"]: each["value"] for each in service["template"]["containers"][0]["env"]}
-    assert trigger["name"] == f"{LOCATION}/triggers/trigger-7kq2x1zj"
-    assert trigger["transport"]["pubsub"]["topic"] == topic["name"] == OLD_TOPIC
-    assert trigger["serviceAccount"] == run.outputs["service_account"]
-    assert variables["SERVICE_ID"] == run.outputs["service_id"] == OLD_ID
-    assert run.outputs["topic_name"] == OLD_TOPIC
-
-    again = deploy(job)
-    assert (again.code, again.writes, again.outputs["service_id"]) == (0, [], OLD_ID)
+# What is there and is not wanted
 
 
 def test_a_service_open_to_everyone_is_refused_unless_that_is_wanted(job: Job, world: World) -> None:
