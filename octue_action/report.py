@@ -109,7 +109,7 @@ class Asked:
 def with_aftermath(asked: Asked) -> Failure:
     """Why a question was not answered, and what was done about it."""
     failure = asked.failure or Failure("")
-    return Failure(f"{failure.message} {asked.aftermath}".rstrip(), failure.remedy)
+    return Failure(f"{failure.message}\n{asked.aftermath}".rstrip(), failure.remedy)
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -308,8 +308,13 @@ def _asked_blocks(asked: Asked) -> list[str]:
         f"Answered in {answer.seconds:.1f} s:\n\n<pre>{_preformatted(_json(answer.output_values))}</pre>"
         if answer
         else "",
-        f"<details><summary>What the service logged</summary><pre>{_preformatted(log)}</pre></details>" if log else "",
+        _folded("What the service logged", log) if log else "",
     ]
+
+
+def _folded(title: str, text: str) -> str:
+    """A text that is shown when somebody opens it; at the beginning of a line ``<pre>`` lasts over blank ones, too."""
+    return f"<details><summary>{_text(title)}</summary>\n\n<pre>{_preformatted(text)}</pre>\n\n</details>"
 
 
 def _json(value: object) -> str:

@@ -16,8 +16,9 @@ from octue_action import report
 from octue_action.apply import Outcome, Status
 from octue_action.deployment import Deployment, Existing, desired
 from octue_action.failure import Failure
-from octue_action.plan import Action, Change, Plan
-from octue_action.resource import FieldChange
+from octue_action.plan import Action, Change, Plan, compare, deletion
+from octue_action.question import Answer
+from octue_action.resource import FieldChange, Resource
 from octue_action.settings import load
 from tests.octue_action.fakes import Thing
 
@@ -56,6 +57,33 @@ def test_the_log_of_a_plan() -> None:
     plan = Plan(tuple(outcome.change for outcome in (UNCHANGED, CHANGED, CREATED)))
 
     check("plan.log", "\n".join(report.plan_lines(plan)) + "\n")
+
+
+def test_the_log_of_a_plan_of_what_is_new_and_of_what_is_not_ours() -> None:
+    theirs = Thing(thing_id="service", size=2, ours=False)
+    changes = (
+        compare(Thing(thing_id="topic", tags={"a": "b"}, secrets={"KEY": "secret"}), None),
+        compare(Thing(thing_id="service"), theirs),
+        compare(Thing(thing_id="trigger"), Thing(thing_id="trigger", colour="blue")),
+    )
+
+    lines = [*report.plan_lines(Plan(changes)), "", *report.plan_lines(Plan(changes, adopt=True))]
+
+    check("plan_in_full.log", "\n".join(lines) + "\n")
+
+
+def test_the_log_of_a_plan_to_destroy() -> None:
+    there, theirs = Thing(thing_id="service"), Thing(thing_id="trigger", ours=False)
+    kept = Change(Thing(thing_id="topic"), Action.NO_OP, reason="its askers know it; `delete_topic: true` deletes it")
+    changes = (deletion(there, there), deletion(theirs, theirs), deletion(Thing(thing_id="image"), None), kept)
+    plan = Plan(changes, purpose="destroy")
+    outcomes = [Outcome(change, Status.UNCHANGED) for change in changes[1:]]
+    gone = Outcome(changes[0], Status.APPLIED, 1.5)
+    skipped = Outcome(changes[0], Status.SKIPPED, waited_on=("Thing trigger",))
+
+    lines = [*report.plan_lines(plan), "", *map(report.outcome_line, [gone, skipped, *outcomes])]
+
+    check("destroy.log", "\n".join(lines) + "\n")
 
 
 def test_the_log_of_a_plan_with_nothing_to_do() -> None:
@@ -111,9 +139,89 @@ def test_the_summary_of_a_deployment_that_had_nothing_to_do(deployment: Deployme
 
 
 def test_the_summary_of_a_plan(deployment: Deployment) -> None:
-    plan = Plan(tuple(Change(resource, Action.CREATE) for resource in deployment.resources))
+    plan = Plan(tuple(compare(resource, None) for resource in deployment.resources))
 
     check("plan.md", report.plan_summary(plan, [deployment]))
+
+
+def drifted(deployment: Deployment) -> Plan:
+    def actual(resource: Resource) -> Resource:
+        if resource is not deployment.service:
+            return resource
+        return replace(deployment.service, concurrency=3, environment={**deployment.service.environment, "MINE": "x"})
+
+    return Plan(tuple(compare(resource, actual(resource)) for resource in deployment.resources))
+
+
+def test_the_summary_of_a_look_for_drift(deployment: Deployment) -> None:
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    none = Plan(tuple(compare(resource, resource) for resource in deployment.resources))
+
+    check("drift.md", report.drift_summary(drifted(deployment), [deployment], commit))
+    check("no_drift.md", report.drift_summary(none, [deployment], commit))
+
+
+def test_the_lines_about_drift_name_only_what_differs(deployment: Deployment) -> None:
+    assert report.drift_lines(drifted(deployment)) == [
+        "~ Cloud Run service my-org-sum will be changed",
+        "    environment[MINE]: removed",
+        "    concurrency: 3 → 10",
+    ]
+
+
+def test_the_summary_of_a_rollback(deployment: Deployment) -> None:
+    before = replace(deployment.service, revision="my-org-sum-00002-abc", url="https://my-org-sum-abc-ew.a.run.app")
+    wanted = replace(before, traffic="my-org-sum-00001-xyz", only=frozenset({"traffic"}))
+    change = compare(wanted, before)
+    outcome = Outcome(change, Status.APPLIED, 2.5, replace(before, revision="my-org-sum-00001-xyz"))
+    back = replace(deployment, service=wanted, serving_image="europe-west1-docker.pkg.dev/p/r/my-org-sum:before")
+
+    check("rolled_back.md", report.deployment_summary([back], [outcome], 3.0, deed=report.ROLLBACK))
+
+
+def test_the_summary_of_a_destruction(deployment: Deployment) -> None:
+    kept = {deployment.topic.address: "its askers know it; `delete_topic: true` deletes it"}
+    outcomes = [
+        Outcome(Change(resource, Action.NO_OP, reason=kept[resource.address]), Status.UNCHANGED)
+        if resource.address in kept
+        else Outcome(Change(resource, Action.DELETE), Status.APPLIED, 1.25)
+        for resource in reversed(deployment.resources)
+        if resource.part_of is None and resource is not deployment.image
+    ]
+
+    check("destroyed.md", report.deployment_summary([deployment], outcomes, 9.0, deed=report.DESTRUCTION))
+
+
+def test_the_summary_of_a_question_that_was_answered(deployment: Deployment) -> None:
+    answer = Answer(output_values={"sum": 3}, output_manifest=None, seconds=1.234, log=())
+    asked = report.Asked(question={"numbers": [1, 2]}, answer=answer, log=("INFO It begins.", "INFO It ends."))
+    outcomes = outcomes_of(deployment, Action.NO_OP, Status.UNCHANGED)
+
+    check("answered.md", report.deployment_summary([deployment], outcomes, 3.0, asked=asked))
+
+
+def test_the_summary_of_a_question_that_was_not_answered(deployment: Deployment) -> None:
+    asked = report.Asked(
+        question={"numbers": [1, 2]},
+        failure=Failure("The service answered with an error, ValueError: no wind", "Look."),
+        log=("INFO It begins.", "Traceback (most recent call last):", '  File "app.py", line 1'),
+        aftermath="So the traffic is back on my-org-sum-00001-xyz.",
+    )
+    outcomes = outcomes_of(deployment, Action.NO_OP, Status.UNCHANGED)
+
+    check("not_answered.md", report.deployment_summary([deployment], outcomes, 3.0, asked=asked))
+
+
+def test_a_long_answer_and_a_long_log_are_shortened(deployment: Deployment) -> None:
+    answer = Answer(output_values="x" * 9_000_000, output_manifest=None, seconds=1.0, log=())
+    asked = report.Asked(question=1, answer=answer, log=tuple(f"line {number}" for number in range(200)))
+
+    page = report.deployment_summary([deployment], [], 3.0, asked=asked)
+
+    assert len(page) < 30_000
+    assert "9,000,002 characters in all" in page
+    assert "line 99\n" not in page
+    assert "line 100\n" in page
 
 
 def test_the_summary_of_a_failed_deployment(deployment: Deployment) -> None:
@@ -189,7 +297,12 @@ def test_no_text_from_elsewhere_becomes_markup(text: str) -> None:
     )
 
     def tags(outcome: Outcome) -> list[str]:
-        rendered = MarkdownIt("gfm-like", {"linkify": False}).render(report.deployment_summary([], [outcome], 1.0))
+        said = outcome.change.resource.name
+        asked = report.Asked(question=said, failure=Failure(said, said), log=(said,), aftermath=said)
+        page = report.deployment_summary([], [outcome], 1.0, asked=asked)
+        page += report.plan_summary(Plan((compare(Thing(thing_id=said, tags={said: said}), None),)), [])
+        page += report.plan_summary(Plan((Change(Thing(thing_id=said), Action.NO_OP, reason=said),)), [])
+        rendered = MarkdownIt("gfm-like", {"linkify": False}).render(page)
         return [part.split(">")[0].split(" ")[0] for part in rendered.split("<")[1:]]
 
     assert [t for t in tags(outcome) if t != "br"] == [t for t in tags(plain) if t != "br"]

@@ -66,7 +66,7 @@ GOOD: Mapping[str, Sequence[str]] = {
         "projects/123456789012/locations/global/workloadIdentityPools/github/providers/github",
     ),
     "deployer_service_account": ("deployer@my-project.iam.gserviceaccount.com",),
-    "mode": ("deploy", "plan"),
+    "mode": ("deploy", "plan", "drift", "destroy", "rollback"),
     "config": ("octue.yaml", "./octue.yaml"),
     "services": ("sum", "sum,product", "sum\nproduct"),
     "service_namespace": ("my-org",),

@@ -529,6 +529,20 @@ def test_tags_lead_to_a_revision_without_traffic(
     assert json.loads(get(world, status.uri).body)["environment"]["A"] == "2"
 
 
+def test_the_traffic_stays_where_it_is_when_it_is_sent_to_what_is_not_there(
+    world: World, services: run_v2.ServicesClient, public: Callable[..., run_v2.Service]
+) -> None:
+    made = public()
+    by_name = run_v2.TrafficTargetAllocationType.TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION
+    traffic = [{"type_": by_name, "revision": f"{NAME}-00099-abc", "percent": 100}]
+    with pytest.raises(exceptions.FailedPrecondition, match="is not ready or does not exist"):
+        update(services, service(name=NAME, traffic=traffic))
+    shown = services.get_service(name=made.name)
+    assert shown.terminal_condition.state == run_v2.Condition.State.CONDITION_FAILED
+    assert shown.traffic_statuses == made.traffic_statuses
+    assert get(world, made.uri).status == 200
+
+
 def test_a_revision_with_traffic_is_not_deleted(
     services: run_v2.ServicesClient, revisions: run_v2.RevisionsClient
 ) -> None:
