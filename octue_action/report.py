@@ -274,7 +274,7 @@ def _plan_cell(change: Change, plan: Plan) -> str:
     """What will be done; all that is said of what is new is folded."""
     will, details = _text(_will(change, plan)), _details(change)
     if change.action is Action.CREATE and details:
-        return f"<details><summary>{will}</summary>{details}</details>"
+        return f"<details><summary>{will}</summary>{details.removeprefix('<br>')}</details>"
     return f"{will}{details}"
 
 
