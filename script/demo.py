@@ -292,7 +292,11 @@ class Cloud:
         policies = {name: policy.get("bindings", []) for name, policy in world.pop("policies").items()}
         kinds = {name: value for name, value in world.items() if name not in {"builds", "github"}}
         topics = [topic for topic in world["topics"].get("topics", []) if ".answers." not in topic["name"]]
-        return {**kinds, "topics": topics, "policies": {name: bindings for name, bindings in policies.items() if bindings}}
+        return {
+            **kinds,
+            "topics": topics,
+            "policies": {name: bindings for name, bindings in policies.items() if bindings},
+        }
 
     def push(self) -> None:
         """Tell Cloud Build of the newest commit, as GitHub does."""
