@@ -4,5 +4,5 @@ The pipeline, in order: ``settings`` (inputs and octue.yaml, every problem at on
 Google's) -> ``deployment`` (the resources that should exist) -> ``plan`` (what exists, and what differs) -> ``apply``
 (change the difference) -> ``question`` (ask the service) -> ``report``, ``outputs`` and ``runner`` (summary, outputs,
 log). ``main`` runs it, and ``modes`` says which part of it each mode takes; each kind of resource is one module of
-``resources``; ``google`` is the only door to Google Cloud, and ``github`` to GitHub, where ``announcement`` shows it all.
+``resources``; ``google`` is the only door to Google Cloud, ``github`` the only one to GitHub's API.
 """

@@ -6,22 +6,29 @@ None of it decides about a run: what GitHub refuses or does not answer is a warn
 from __future__ import annotations
 
 import concurrent.futures
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from octue_action import names
 from octue_action.annotations import warn
+from octue_action.cancellation import Cancellation, Cancelled
 from octue_action.github_context import pull_request_of
 
 if TYPE_CHECKING:
-    from octue_action.cancellation import Cancellation
     from octue_action.deployment import Deployment
     from octue_action.github import GitHub
     from octue_action.runner import Runner
     from octue_action.settings import Settings
 
 TITLE = "Not shown on GitHub"
+
+LAST_SECONDS = 2.0
+"""How long telling GitHub how a cancelled run ended may take."""
+
+_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 class Announcement:
@@ -74,7 +81,7 @@ class Announcement:
     def begin(self, deployments: Sequence[Deployment]) -> None:
         """Show deployments that are in progress, while they are."""
         if self._settings.github_token is not None:
-            self._pool.submit(self._begin, [deployment.service.service for deployment in deployments])
+            self._pool.submit(self._begin, {it.service.service: self._commit_of(it) for it in deployments})
 
     def end(self, urls: Mapping[str, str], description: str) -> None:
         """Show how the deployments that were begun have ended.
@@ -83,7 +90,8 @@ class Announcement:
         :param description: of those that failed.
         """
         if self._settings.github_token is not None:
-            self._pool.submit(self._end, urls, description).result()
+            with suppress(Cancelled):
+                self._pool.submit(self._end, urls, description).result()
 
     def retire(self, services: Sequence[str]) -> None:
         """Show that services are gone.
@@ -93,13 +101,13 @@ class Announcement:
         if self._settings.github_token is None:
             return
         for service in services:
-            with self._warning(f"That {service} is gone is not shown among the deployments"):
+            with suppress(Cancelled), self._warning(f"That {service} is gone is not shown among the deployments"):
                 self._github().retire_deployments(self._environment(service))
 
-    def _begin(self, services: Sequence[str]) -> None:
-        for service in services:
+    def _begin(self, services: Mapping[str, str]) -> None:
+        for service, commit in services.items():
             with self._warning(f"The deployment of {service} is not shown"):
-                self._begun[service] = self._github().begin_deployment(
+                self._begun[service] = self._github(commit).begin_deployment(
                     self._environment(service),
                     description=f"{service} to Cloud Run",
                     is_preview=self._settings.preview is not None,
@@ -113,10 +121,20 @@ class Announcement:
                 else:
                     self._github().end_deployment(deployment, "failure", description=description)
 
-    def _github(self) -> GitHub:
+    def _github(self, commit: str | None = None) -> GitHub:
         from octue_action.github import GitHub
 
-        return GitHub(self._settings.github, str(self._settings.github_token), self._cancellation)
+        context, cancellation = self._settings.github, self._cancellation
+        if cancellation.asked:
+            # What is shown as in progress must not stay so: there are still a few seconds to say how it ended.
+            cancellation = Cancellation()
+            cancellation.limit(LAST_SECONDS)
+        return GitHub(replace(context, commit=commit or context.commit), str(self._settings.github_token), cancellation)
+
+    def _commit_of(self, deployment: Deployment) -> str:
+        """The commit of what serves in the end: after a rollback an earlier one, whose image has it as its tag."""
+        tag = (deployment.serving_image or deployment.service.image).rpartition(":")[2]
+        return tag if _COMMIT.fullmatch(tag) else self._settings.github.commit
 
     @contextmanager
     def _warning(self, what: str) -> Iterator[None]:

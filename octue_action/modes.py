@@ -69,13 +69,16 @@ def deploy(run: Run) -> int:
 def plan(run: Run) -> int:
     """Say what ``deploy`` would do."""
     deployments, made = _planned(run)
-    page = report.refused_summary(made, deployments) if made.refusals else report.plan_summary(made, deployments)
-    run.announcement.show_plan(page, deployments)
     if made.refusals:
-        return _refuse(run, deployments, made)
-    run.runner.set_outputs(outputs(deployments, made))
-    run.runner.write_summary(page)
-    return SUCCESS
+        page = report.refused_summary(made, deployments)
+        code = _refuse(run, deployments, made)
+    else:
+        page = report.plan_summary(made, deployments)
+        run.runner.set_outputs(outputs(deployments, made))
+        run.runner.write_summary(page)
+        code = SUCCESS
+    run.announcement.show_plan(page, deployments)
+    return code
 
 
 def drift(run: Run) -> int:
@@ -284,7 +287,9 @@ class _Story:
             if not failed.intersection(r.address for r in deployment.resources)
             and (self._asked is None or self._asked.failure is None)
         }
-        self._run.announcement.end(urls, f"The {self._deed.noun} failed" if failed else "The question failed")
+        ended = f"The run {self._run.cancellation.ended}" if self._run.cancellation.asked else ""
+        why = ended or (f"The {self._deed.noun} failed" if failed else "The question was not answered")
+        self._run.announcement.end(urls, why)
 
     def _log_success(self) -> None:
         for deployment in self._deployments:

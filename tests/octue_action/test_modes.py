@@ -18,6 +18,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from emulator import faults
 from emulator.rpc import SYSTEM
 from emulator.world import World
+from octue_action.cancellation import Cancellation
 from tests import wind_yield
 from tests.runs import OCTUE_YAML, REPOSITORY, Job, Run, job_of_small_service
 
@@ -339,6 +340,36 @@ def test_a_deployment_that_fails_is_shown_as_one(job: Job) -> None:
     assert run(job, token=True).code == 1
 
     assert states(job)[-1] == (f"{SERVICE} (my-project)", ["in_progress", "failure"])
+
+
+def test_a_rollback_is_shown_as_a_deployment_of_the_commit_that_serves_again(job: Job) -> None:
+    first = job.environment()["GITHUB_SHA"]
+    run(job, token=True)
+    job.commit({"more.txt": "1"})
+    run(job, token=True)
+
+    run(job, "rollback", token=True)
+
+    assert [deployment["sha"] for deployment in github(job)["deployments"]].count(first) == 2
+    assert github(job)["deployments"][-1]["sha"] == first
+
+
+def test_a_deployment_that_is_cancelled_does_not_stay_in_progress(job: Job, world: World) -> None:
+    cancellation = Cancellation()
+
+    def cancel(answer: object) -> object:
+        cancellation.ask()
+        return answer
+
+    world.faults.add(faults.Fault(method="*/CreateService", change=cancel))
+    inputs = {"github_token": world.github.job_token(permissions=WRITES)}
+
+    cancelled = job.here(job.environment(inputs, event_name="workflow_dispatch"), cancellation)
+
+    assert cancelled.code == 130
+    assert states(job) == [(f"{SERVICE} (my-project)", ["in_progress", "failure"])]
+    assert github(job)["deployments"][0]["statuses"][-1]["description"] == "The run was cancelled"
+    assert "the deployment was cancelled" in cancelled.summary
 
 
 def test_a_newer_deployment_takes_an_older_ones_place_and_a_destruction_leaves_none(job: Job) -> None:
