@@ -11,6 +11,7 @@ import fnmatch
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, Unpack
 
 import grpc
@@ -18,6 +19,8 @@ from google.rpc import error_details_pb2
 
 from emulator.errors import ApiError, BadGateway, ConnectionReset, aborted, permission_denied, unauthenticated
 from emulator.services import github, sts
+from emulator.services.github_access import BOT
+from emulator.services.github_errors import inaccessible, issues_disabled, too_fast
 from emulator.services.iam import permission_error
 from emulator.tokens import INVALID
 
@@ -64,7 +67,7 @@ class Fault:
     :param times: how many calls it hits then; ``None`` for all.
     :param seconds: instead of ``times``: it hits all calls for so many seconds of the emulator's time from the first.
     :param principal: pattern of the callers, as the log of requests has them; where ``None`` the deployer's account,
-        identities of the pool, and whoever signs in: not a service, a build or a person.
+        identities of the pool, jobs that ask GitHub, and whoever signs in: not a service, a build or a person.
     """
 
     method: str
@@ -146,8 +149,9 @@ class _Armed:
 class Faults:
     """What goes wrong in a world: nothing, until faults are added.
 
-    Each call that one request asks and one message answers can be hit, over gRPC and HTTP alike, and the two calls that
-    sign in; streams cannot. Of several faults that are due for a call, the first added hits.
+    Each call that one request asks and one message answers can be hit, over gRPC and HTTP alike, those of GitHub's REST
+    API, and the two calls that sign in; streams cannot. Of several faults that are due for a call, the first added
+    hits.
     """
 
     def __init__(self, world: World) -> None:
@@ -258,7 +262,7 @@ class Faults:
         if fault.principal is not None:
             return fnmatch.fnmatchcase(principal, fault.principal)
         deployer = f"serviceAccount:{self._world.iam.deployer}"
-        return method in _SIGN_IN or principal == deployer or principal.startswith("principal://")
+        return method in _SIGN_IN or principal in {deployer, BOT} or principal.startswith("principal://")
 
 
 def _outcome(do: Callable[[], Any]) -> str:
@@ -397,6 +401,26 @@ def conflict(method: str, **when: Unpack[When]) -> Fault:
 def connection_reset(method: str, **when: Unpack[When]) -> Fault:
     """No answer: the caller's connection is reset."""
     return Fault(method=method, reset=True, **when)
+
+
+def secondary_rate_limit(
+    method: str, *, retry_after: int | None = 60, status: int = 403, **when: Unpack[When]
+) -> Fault:
+    """403 or 429 of GitHub's REST API for too much at once.
+
+    :param retry_after: seconds, as the answer says; ``None`` where it does not say.
+    """
+    return Fault(method=method, error=too_fast(retry_after, HTTPStatus(status)), **when)
+
+
+def inaccessible_to_job(method: str, **when: Unpack[When]) -> Fault:
+    """403 of GitHub's REST API for want of a permission."""
+    return Fault(method=method, error=inaccessible(), **when)
+
+
+def issues_disabled_in_repository(method: str, **when: Unpack[When]) -> Fault:
+    """410 of GitHub's REST API: the repository's settings allow no issues."""
+    return Fault(method=method, error=issues_disabled(), **when)
 
 
 def late(method: str, *, late_seconds: float = 1.0, **when: Unpack[When]) -> Fault:

@@ -9,7 +9,7 @@ import logging
 import socket
 import threading
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,7 +23,7 @@ from emulator.errors import ApiError, BadGateway, ConnectionReset, invalid_argum
 from emulator.front import LOOPBACK
 from emulator.operations import raw
 from emulator.rpc import ANONYMOUS, SYSTEM
-from emulator.services import github, sts
+from emulator.services import github, github_rest, sts
 from emulator.world import World
 
 logger = logging.getLogger(__name__)
@@ -148,6 +148,7 @@ class Site:
         self._world = world
         self._dispatcher = dispatcher
         self._rest = rest.build(dispatcher)
+        self._github_rest = github_rest.GitHubRest(world, dispatcher)
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         """The response to any request; a refusal is one too.
@@ -172,6 +173,7 @@ class Site:
         places: dict[str, Callable[[HttpRequest], HttpResponse]] = {
             sts.HOST: self._exchange,
             github.HOST: self._github,
+            github_rest.HOST: self._github_api,
             _KEYS_HOST: self._google_keys,
             _OWN_HOST: self._own,
         }
@@ -202,6 +204,16 @@ class Site:
         )
         return _json({"count": 1, "value": token})
 
+    def _github_api(self, request: HttpRequest) -> HttpResponse:
+        asked = github_rest.Asked(
+            verb=request.method, path=request.path, query=request.query, headers=request.headers, body=request.body
+        )
+        answer = self._github_rest.answer(asked)
+        headers = tuple(answer.headers.items())
+        if answer.content is None:
+            return HttpResponse(answer.status, headers=headers)
+        return _json(answer.content, answer.status, headers)
+
     def _google_keys(self, request: HttpRequest) -> HttpResponse:
         if request.path != "/oauth2/v3/certs":
             raise not_found(f"The requested URL {request.path} was not found on this server.")
@@ -219,6 +231,8 @@ class Site:
             ("GET", "/requests"): lambda _: [dataclasses.asdict(each) for each in self._world.requests],
             ("GET", "/world"): lambda _: self._snapshot(),
             ("POST", "/runs"): self._start_run,
+            ("POST", "/github_token"): self._github_token,
+            ("POST", "/access_token"): self._access_token,
             ("POST", "/push"): self._push,
         }
         page = pages.get((request.method, request.path))
@@ -231,6 +245,19 @@ class Site:
             return self._world.github.start_run(**request.json())
         except TypeError as error:
             raise invalid_argument(str(error)) from None
+
+    def _github_token(self, request: HttpRequest) -> dict[str, str]:
+        try:
+            return {"token": self._world.github.job_token(**request.json())}
+        except TypeError as error:
+            raise invalid_argument(str(error)) from None
+
+    def _access_token(self, request: HttpRequest) -> dict[str, str]:
+        """A token as a person's gcloud has one, so that somebody can change things by hand."""
+        person = request.json().get("person")
+        if not isinstance(person, str) or not person.startswith("user:"):
+            raise invalid_argument("Expected person, as IAM has it: user:E-MAIL.")
+        return {"token": self._world.tokens.issue_access_token(person)}
 
     def _push(self, request: HttpRequest) -> dict[str, str]:
         pushed = request.json()
@@ -249,6 +276,7 @@ class Site:
                 request = methods[name].request_type(**{parameter: place.format(**places)})
                 shown[kind] = rest.to_json(raw(methods[name].answer(request, SYSTEM)))
         policies = self._world.policies
+        shown["github"] = self._world.github.snapshot()
         shown["policies"] = {name: rest.to_json(policies.get(name)) for name in policies.names()}
         return shown
 
@@ -313,6 +341,6 @@ def _refusal(error: ApiError, host: str) -> HttpResponse:
     return _json(rest.error_json(error, host), error.http_status)
 
 
-def _json(content: Any, status: int = HTTPStatus.OK) -> HttpResponse:
+def _json(content: Any, status: int = HTTPStatus.OK, headers: Sequence[tuple[str, str]] = ()) -> HttpResponse:
     body = json.dumps(content, indent=2).encode()
-    return HttpResponse(status, body, (("Content-Type", "application/json; charset=UTF-8"),))
+    return HttpResponse(status, body, (("Content-Type", "application/json; charset=UTF-8"), *headers))

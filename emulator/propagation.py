@@ -1,4 +1,4 @@
-"""How long it takes until Google Cloud sees everywhere what was made a moment ago."""
+"""How long it takes until Google Cloud and GitHub see everywhere what was made a moment ago."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ class Propagation:
     :param accounts_in_eventarc: until an Eventarc trigger may be made that calls as it.
     :param topics: until a topic that was made is read and listed; its messages flow and it can be used by then.
     :param eventarc_agent: from the first request for a trigger until Eventarc can make one.
+    :param github_lists: until an issue, a comment, a deployment or a status is in GitHub's lists; by its own address it
+        is read at once.
     :param account_reads: until a service account that was made is read and listed; or the answers to requests for it
         in their order, as ``IAM_READ_FLAP``. Of these, those to reads after its creation count, which are ``GET 200``,
         ``GET 403`` or ``GET 404``, and after the last of them it is always read. Making it again is refused as ever.
@@ -38,6 +40,7 @@ class Propagation:
     accounts_in_eventarc: float = 0.0
     topics: float = 0.0
     eventarc_agent: float = 0.0
+    github_lists: float = 0.0
     account_reads: tuple[str, ...] | float = 0.0
 
     def __post_init__(self) -> None:

@@ -15,8 +15,9 @@ class Request:
     """One call.
 
     :param number: its place in the log, from 1.
-    :param method: full name, ``google.pubsub.v1.Publisher/CreateTopic``, over gRPC and HTTP alike.
-    :param principal: who called, as an IAM member, or ``anonymous``.
+    :param method: full name, ``google.pubsub.v1.Publisher/CreateTopic``, over gRPC and HTTP alike; of GitHub's REST API
+        ``github.rest.Issues/CreateComment``.
+    :param principal: who called, as an IAM member, or ``anonymous``; of GitHub's REST API the account's login.
     :param writes: whether the method can change anything but tokens.
     :param status: how it ended for the caller: name of the canonical code, or of a fault, or ``IN_PROGRESS``.
     :param lost: how it ended in the service where a fault kept that from the caller, ``OK`` where it was done; empty

@@ -45,6 +45,7 @@ class WorldSettings:
     :param repositories: local git repository (bare or with a work tree) of each GitHub repository, ``owner/name``.
     :param trusted_repository: ``owner/name`` of the repository that may impersonate the deployer account; the first of
         ``repositories`` where empty.
+    :param repository_visibility: of all repositories, ``public`` or ``private``; what is public can be read by anybody.
     :param seconds: how long each kind of operation takes, ``{"cloud_run create": 0.2}``.
     :param idle_seconds: a Cloud Run instance without requests for that long is stopped.
     :param instance_pubsub_host: the ``PUBSUB_EMULATOR_HOST`` that Cloud Run's processes get; this emulator's own
@@ -60,6 +61,7 @@ class WorldSettings:
     region: str = "europe-west1"
     repositories: Mapping[str, Path] = field(default_factory=dict)
     trusted_repository: str = ""
+    repository_visibility: str = "public"
     seconds: Mapping[str, float] = field(default_factory=dict)
     idle_seconds: float = 30.0
     instance_pubsub_host: str | None = None

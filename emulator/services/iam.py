@@ -17,7 +17,7 @@ from google.rpc import error_details_pb2
 
 from emulator.errors import aborted, already_exists, invalid_argument, not_found, permission_denied
 from emulator.rpc import SYSTEM, Call
-from emulator.services.github import numeric_id
+from emulator.services.github_repositories import numeric_id
 
 if TYPE_CHECKING:
     from emulator.world import World

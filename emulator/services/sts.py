@@ -19,6 +19,7 @@ from celpy.evaluation import CELEvalError
 
 from emulator.errors import ApiError
 from emulator.services import github
+from emulator.services.github_repositories import numeric_id
 from emulator.tokens import LIFETIME_SECONDS
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Sts:
     def __init__(self, world: World) -> None:
         self._world = world
         settings = world.settings
-        owner_id = github.numeric_id(settings.trusted.partition("/")[0])
+        owner_id = numeric_id(settings.trusted.partition("/")[0])
         attributes = ("actor", "event_name", "ref", "repository", "repository_id", "repository_owner_id")
         self.provider = Provider(
             name=(f"projects/{settings.project_number}/locations/global/workloadIdentityPools/github/providers/octue"),
@@ -104,9 +105,9 @@ class Sts:
             | {f"attribute.{name}": f"assertion.{name}" for name in attributes},
             condition=(
                 f"assertion.repository_owner_id == '{owner_id}' "
-                f"&& assertion.repository_id == '{github.numeric_id(settings.trusted)}' "
+                f"&& assertion.repository_id == '{numeric_id(settings.trusted)}' "
                 "&& assertion.ref == 'refs/heads/main' "
-                "&& assertion.event_name in ['push', 'workflow_dispatch']"
+                "&& assertion.event_name in ['push', 'schedule', 'workflow_dispatch']"
             ),
         )
 

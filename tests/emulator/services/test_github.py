@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,46 @@ import requests
 
 from emulator.errors import ApiError
 from emulator.server import Emulator
-from emulator.services.github import numeric_id
+from emulator.services.github_repositories import numeric_id
 from emulator.world import World, WorldSettings
 
 AUDIENCE = "https://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/x"
+
+
+PULL_REQUEST = {"event_name": "pull_request", "ref": "refs/pull/7/merge"}
+
+
+def payload_of(variables: dict[str, str]) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(Path(variables["GITHUB_EVENT_PATH"]).read_text())
+    return content
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path / "repository")
+
+
+class Repository:
+    """A local git repository, whose branch is ``main``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        subprocess.run(["git", "init", "-q", "-b", "main", str(folder)], check=True)
+        self.main = self.commit()
+
+    def commit(self, ref: str = "HEAD") -> str:
+        """A new commit, at a ref."""
+        self.git("commit", "-q", "--allow-empty", "-m", ref)
+        sha = self.git("rev-parse", "HEAD")
+        self.git("update-ref", ref, sha)
+        return sha
+
+    def git(self, *arguments: str) -> str:
+        command = ["git", "-C", str(self.folder), "-c", "user.name=a", "-c", "user.email=a@example.com", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def world(self, settings: WorldSettings) -> World:
+        return World(replace(settings, repositories={"a/b": self.folder}))
 
 
 def claims_of(world: World, variables: dict[str, str], audience: str | None = AUDIENCE) -> dict[str, Any]:
@@ -110,15 +147,101 @@ def test_runs_are_numbered(world: World) -> None:
     assert first["GITHUB_RUN_ID"] != second["GITHUB_RUN_ID"]
 
 
-def test_the_commit_is_the_one_in_the_local_repository(settings: WorldSettings, tmp_path: Path) -> None:
-    folder = tmp_path / "repository"
-    git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@example.com"]
-    subprocess.run(["git", "init", "-q", "-b", "main", str(folder)], check=True)
-    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
-    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-    world = World(replace(settings, repositories={"a/b": folder}))
+def test_the_commit_is_the_one_in_the_local_repository(settings: WorldSettings, repository: Repository) -> None:
+    world = repository.world(settings)
 
-    assert world.github.start_run()["GITHUB_SHA"] == head
+    assert world.github.start_run()["GITHUB_SHA"] == repository.main
     with pytest.raises(ApiError, match="a/b has no refs/heads/none"):
         world.github.start_run(ref="refs/heads/none")
+    world.close()
+
+
+def test_only_runs_of_pull_requests_have_a_payload(world: World) -> None:
+    assert "GITHUB_EVENT_PATH" not in world.github.start_run()
+    assert "GITHUB_EVENT_PATH" in world.github.start_run(**PULL_REQUEST)  # type: ignore[arg-type]  # all of these are texts
+
+
+def test_the_payload_tells_of_the_pull_request(world: World) -> None:
+    head = {"head_ref": "faster", "head_sha": "1" * 40}
+    variables = world.github.start_run(**PULL_REQUEST, **head, action="opened", actor="ann")  # type: ignore[arg-type]  # all of these are texts
+    payload = payload_of(variables)
+    pull = payload["pull_request"]
+
+    assert (payload["action"], payload["number"], pull["number"], pull["state"]) == ("opened", 7, 7, "open")
+    assert (pull["head"]["ref"], pull["head"]["sha"], pull["base"]["ref"]) == ("faster", "1" * 40, "main")
+    assert pull["head"]["repo"]["full_name"] == pull["base"]["repo"]["full_name"] == "my-org/my-repository"
+    assert payload["repository"]["full_name"] == variables["GITHUB_REPOSITORY"]
+    assert payload["sender"]["login"] == pull["user"]["login"] == "ann"
+    assert (variables["GITHUB_HEAD_REF"], variables["GITHUB_BASE_REF"]) == ("faster", "main")
+
+
+def test_a_run_for_a_pull_request_from_a_fork_has_no_tokens(world: World) -> None:
+    variables = world.github.start_run(**PULL_REQUEST, head_repository="ann/fork")  # type: ignore[arg-type]  # all of these are texts
+    pull = payload_of(variables)["pull_request"]
+
+    assert (pull["head"]["repo"]["full_name"], pull["base"]["repo"]["full_name"]) == (
+        "ann/fork",
+        "my-org/my-repository",
+    )
+    assert not [name for name in variables if name.startswith("ACTIONS_ID_TOKEN")]
+
+
+def test_a_pull_request_goes_on_from_run_to_run(world: World) -> None:
+    runs = [("opened", "1"), ("synchronize", "2"), ("closed", None), ("reopened", None)]
+    payloads = []
+    for action, digit in runs:
+        sha = None if digit is None else digit * 40
+        payloads.append(payload_of(world.github.start_run(**PULL_REQUEST, action=action, head_sha=sha)))  # type: ignore[arg-type]  # all of these are texts
+
+    pulls = [payload["pull_request"] for payload in payloads]
+    assert [pull["state"] for pull in pulls] == ["open", "open", "closed", "open"]
+    assert [pull["head"]["sha"][0] for pull in pulls] == ["1", "2", "2", "2"]
+    assert len({pull["id"] for pull in pulls}) == 1
+
+
+def test_the_commit_of_a_pull_request_is_its_merge_or_else_its_head(
+    settings: WorldSettings, repository: Repository
+) -> None:
+    head = repository.commit("refs/heads/change")
+    world = repository.world(settings)
+
+    unmerged = world.github.start_run(**PULL_REQUEST)  # type: ignore[arg-type]  # all of these are texts
+    merge = repository.commit("refs/pull/7/merge")
+    merged = world.github.start_run(**PULL_REQUEST)  # type: ignore[arg-type]  # all of these are texts
+
+    assert (unmerged["GITHUB_SHA"], merged["GITHUB_SHA"]) == (head, merge)
+    assert payload_of(merged)["pull_request"]["head"]["sha"] == head
+    world.close()
+
+
+def test_an_issue_is_no_pull_request(emulator: Emulator) -> None:
+    github = emulator.world.github
+    api = github.start_run()["GITHUB_API_URL"]
+    headers = {"Authorization": f"Bearer {github.personal_token()}"}
+    requests.post(f"{api}/repos/my-org/my-repository/issues", json={"title": "x"}, headers=headers, timeout=5)
+
+    with pytest.raises(ApiError, match="my-org/my-repository#1 is an issue"):
+        github.start_run(event_name="pull_request", ref="refs/pull/1/merge")
+    with pytest.raises(ApiError, match="has no pull request 1"):
+        github.close_pull_request(1)
+    with pytest.raises(ApiError, match="my-org/my-repository#1 exists"):
+        github.open_pull_request(number=1)
+    assert github.open_pull_request() == 2
+
+
+def test_a_run_is_started_over_http(emulator: Emulator) -> None:
+    response = requests.post(f"{emulator.world.base_url}/emulator/runs", json={**PULL_REQUEST}, timeout=5)
+
+    assert payload_of(response.json())["number"] == 7
+
+
+def test_tokens_tell_whose_they_are_by_their_beginning(world: World) -> None:
+    assert world.github.job_token().startswith("ghs_")
+    assert world.github.personal_token().startswith("ghp_")
+
+
+def test_tokens_of_a_visibility_say_so(settings: WorldSettings) -> None:
+    world = World(replace(settings, repository_visibility="private"))
+
+    assert claims_of(world, world.github.start_run())["repository_visibility"] == "private"
     world.close()
