@@ -16,10 +16,10 @@ import requests
 from google.auth import identity_pool
 from google.auth.credentials import Credentials
 
-from octue_action import workspace
 from octue_action.cancellation import Cancellation, Cancelled
 from octue_action.diagnosis import explain
 from octue_action.failure import Failure, GoogleError
+from octue_action.github_context import GARBAGE, is_from_fork, json_file
 from octue_action.google import SCOPE, session_for
 from octue_action.problems import Rejected
 from octue_action.redaction import redacted
@@ -33,9 +33,6 @@ TOKEN_SECONDS = 30.0
 TROUBLE_SECONDS = 30.0
 """How long one of them is asked again while it says that it is in trouble: they answer 5xx now and then."""
 
-MAXIMUM_BYTES = 32 * 1024 * 1024
-"""Largest file that is read: GitHub's payloads end at 25 MB, and a credentials file has a few KB."""
-
 SHOWN_CLAIMS = (
     "sub", "repository", "repository_id", "repository_owner", "repository_owner_id", "ref", "event_name", "environment",
 )  # fmt: skip
@@ -48,9 +45,6 @@ GOOGLES_HOSTS = frozenset({"sts.googleapis.com", "iamcredentials.googleapis.com"
 
 _ADDRESS = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+)(?::[0-9]+)?/[!-~]*", re.IGNORECASE)
 """An address that everybody reads alike: nothing before the host but the scheme, nothing odd behind it."""
-
-_GARBAGE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
-"""What google-auth raises where an answer, or a file, is not of the form that it takes for granted."""
 
 
 class AuthenticationError(Failure):
@@ -76,7 +70,7 @@ def sign_in(settings: Settings, mask: Mask, cancellation: Cancellation | None = 
     try:
         session = session_for(emulator=settings.emulator is not None)
         credentials.refresh(google.auth.transport.requests.Request(session))
-    except _GARBAGE as error:
+    except GARBAGE as error:
         raise _not_understood(type(error).__name__) from None
     except google.auth.exceptions.GoogleAuthError as error:
         cancellation.check()
@@ -139,7 +133,7 @@ def _patient(request: Callable[..., Any], mask: Mask, cancellation: Cancellation
 def _tokens_in(body: bytes | str) -> list[str]:
     try:
         fields = json.loads(body).items()
-    except _GARBAGE:
+    except GARBAGE:
         return []
     names = {"access_token", "accessToken", "value"}
     return [value for name, value in fields if name in names and isinstance(value, str)]
@@ -171,10 +165,10 @@ def _from_file(settings: Settings) -> Credentials:
     """
     path = settings.credentials_file
     try:
-        content = _json_file(Path(str(path)))
+        content = json_file(Path(str(path)))
         _refuse_strangers(content, settings)
         credentials: Credentials = _loader(content["type"])(content, scopes=[SCOPE])
-    except (google.auth.exceptions.GoogleAuthError, Rejected, *_GARBAGE) as error:
+    except (google.auth.exceptions.GoogleAuthError, Rejected, *GARBAGE) as error:
         raise AuthenticationError(
             redacted(f"The credentials file {path} cannot be used: {type(error).__name__}: {error}"),
             "Remove GOOGLE_APPLICATION_CREDENTIALS and give this action `workload_identity_provider` instead.",
@@ -254,7 +248,7 @@ class _GitHubToken(identity_pool.SubjectTokenSupplier):
             token = self._ask(url, secret).json()["value"]
             if not isinstance(token, str):
                 raise TypeError(f"{type(token).__name__} is no token")
-        except (requests.RequestException, *_GARBAGE) as error:
+        except (requests.RequestException, *GARBAGE) as error:
             raise AuthenticationError(
                 f"GitHub did not give an identity token: {type(error).__name__}.",
                 "Run the job again; if it stays, look at https://www.githubstatus.com.",
@@ -299,13 +293,13 @@ def _claims(token: str) -> Mapping[str, Any]:
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except _GARBAGE:
+    except GARBAGE:
         return {}
     return {name: claims[name] for name in SHOWN_CLAIMS if name in claims} if isinstance(claims, dict) else {}
 
 
 def _no_id_token(github: GitHubContext) -> AuthenticationError:
-    if _is_fork(github):
+    if is_from_fork(github):
         return AuthenticationError(
             "This run is for a pull request from a fork, and GitHub gives those no identity token.",
             "Let this workflow run on `push` to a branch of this repository, not on pull requests from forks.",
@@ -314,22 +308,6 @@ def _no_id_token(github: GitHubContext) -> AuthenticationError:
         "GitHub gives this job no identity token, because the job lacks the permission `id-token: write`.",
         "Add to the job in your workflow file:\n\npermissions:\n  contents: read\n  id-token: write",
     )
-
-
-def _is_fork(github: GitHubContext) -> bool:
-    if not github.event_name.startswith("pull_request") or github.event_path is None:
-        return False
-    try:
-        head = _json_file(github.event_path)["pull_request"]["head"]["repo"]
-        # GitHub gives null for the repository of a fork that was deleted.
-        return head is None or head["full_name"] != github.repository
-    except (Rejected, *_GARBAGE):
-        return False
-
-
-def _json_file(path: Path) -> Any:
-    """What a file outside the repository says, wherever its name leads: no pipe is waited for, no device read."""
-    return json.loads(workspace.read(path.parent, path.name, MAXIMUM_BYTES))
 
 
 def _explain(error: Exception, settings: Settings, claims: Mapping[str, Any]) -> AuthenticationError:
@@ -384,7 +362,7 @@ def _said(error: Exception) -> str:
     try:
         answer = json.loads(body)
         refusal = answer["error"]
-    except _GARBAGE:
+    except GARBAGE:
         text = "the answer makes no sense" if first == body else first
     else:
         text = refusal.get("message") if isinstance(refusal, dict) else refusal

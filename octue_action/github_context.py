@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from octue_action.problems import UNPRINTABLE, Findings, Problem, shown
+from octue_action import workspace
+from octue_action.problems import UNPRINTABLE, Findings, Problem, Rejected, shown
 
 # docs.github.com, "Default environment variables", and for the last two "OpenID Connect reference".
 VARIABLES = (
@@ -33,6 +36,12 @@ _REQUIRED = {
     "GITHUB_SHA": (re.compile(r"[0-9a-f]{40}"), "a commit's full SHA"),
 }
 
+MAXIMUM_BYTES = 32 * 1024 * 1024
+"""Largest file that is read: GitHub's payloads end at 25 MB, and a credentials file has a few KB."""
+
+GARBAGE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
+"""What reading raises where a file, or an answer, is not of the form that is taken for granted."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GitHubContext:
@@ -41,7 +50,8 @@ class GitHubContext:
     :param repository: ``owner/name``
     :param repository_id: GitHub's number of the repository
     :param repository_owner_id: GitHub's number of its owner
-    :param commit: the full SHA
+    :param commit: the full SHA; of a pull request from this repository that of its branch, and not of what GitHub
+        would make of merging it, which is in no branch and soon forgotten
     :param ref: e.g. ``refs/heads/main``
     :param event_name: e.g. ``push``
     :param actor: who started the run
@@ -68,6 +78,20 @@ class GitHubContext:
     id_token_request_token: str | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PullRequest:
+    """The pull request that a run is for.
+
+    :param number: as in its address
+    :param head_sha: the full SHA of its newest commit; that of the run is the merge of it
+    :param is_fork: whether it comes from another repository, or from one that is gone
+    """
+
+    number: int
+    head_sha: str
+    is_fork: bool
+
+
 def read(environment: Mapping[str, str], findings: Findings) -> GitHubContext:
     """The run as GitHub's variables describe it; what is missing or malformed is added to the findings."""
     values = {name: environment.get(name, "") for name in VARIABLES}
@@ -77,7 +101,7 @@ def read(environment: Mapping[str, str], findings: Findings) -> GitHubContext:
             findings.add(_unusable(name, values[name], expected))
     server = values["GITHUB_SERVER_URL"] or "https://github.com"
     repository = values["GITHUB_REPOSITORY"]
-    return GitHubContext(
+    context = GitHubContext(
         repository=repository,
         repository_id=values["GITHUB_REPOSITORY_ID"],
         repository_owner_id=values["GITHUB_REPOSITORY_OWNER_ID"],
@@ -92,6 +116,54 @@ def read(environment: Mapping[str, str], findings: Findings) -> GitHubContext:
         id_token_request_url=values["ACTIONS_ID_TOKEN_REQUEST_URL"] or None,
         id_token_request_token=values["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] or None,
     )
+    # Not of `pull_request_target`, whose runs may do more than those who open pull requests: they are for the base.
+    pull_request = pull_request_of(context) if context.event_name == "pull_request" else None
+    if pull_request is None or pull_request.is_fork:
+        return context
+    return replace(context, commit=pull_request.head_sha)
+
+
+def pull_request_of(context: GitHubContext) -> PullRequest | None:
+    """The pull request that the run is for; None where it is for none, or its event is of no form that is known.
+
+    docs.github.com, "Webhook events and payloads", ``pull_request``.
+    """
+    try:
+        event = _pull_request(context)
+        number, head_sha = event["number"], event["head"]["sha"]
+        if type(number) is int and number > 0 and re.fullmatch("[0-9a-f]{40}", head_sha):
+            return PullRequest(number=number, head_sha=head_sha, is_fork=_is_fork(event, context))
+    except (Rejected, *GARBAGE):
+        pass
+    return None
+
+
+def is_from_fork(context: GitHubContext) -> bool:
+    """Whether the run is for a pull request from a fork; False where its event does not say so."""
+    try:
+        return _is_fork(_pull_request(context), context)
+    except (Rejected, *GARBAGE):
+        return False
+
+
+def json_file(path: Path) -> Any:
+    """What a file outside the repository says, wherever its name leads: no pipe is waited for, no device read.
+
+    :raises Rejected: where it cannot be read; one of ``GARBAGE`` where it is no JSON
+    """
+    return json.loads(workspace.read(path.parent, path.name, MAXIMUM_BYTES))
+
+
+def _pull_request(context: GitHubContext) -> Any:
+    if not context.event_name.startswith("pull_request") or context.event_path is None:
+        raise LookupError("The run is for no pull request")
+    return json_file(context.event_path)["pull_request"]
+
+
+def _is_fork(pull_request: Any, context: GitHubContext) -> bool:
+    repository = pull_request["head"]["repo"]
+    # GitHub gives null for the repository of a fork that was deleted.
+    return repository is None or bool(repository["full_name"] != context.repository)
 
 
 def _workspace(text: str, findings: Findings) -> Path:

@@ -11,6 +11,7 @@ from octue_action.annotations import annotate, annotate_ended, annotate_problem,
 from octue_action.cancellation import Cancellation, Cancelled
 from octue_action.failure import Failure, fault
 from octue_action.problems import InvalidSettings, Problem
+from octue_action.redaction import is_token
 from octue_action.runner import Runner
 from octue_action.settings import Settings, load
 
@@ -65,7 +66,8 @@ def _run(settings: Settings, runner: Runner, cancellation: Cancellation, start: 
     from octue_action.auth import sign_in
     from octue_action.google import Google
 
-    if settings.github_token is not None:
+    # Only what is one: whatever has a masked text in it, GitHub takes out of the outputs.
+    if settings.github_token is not None and is_token(settings.github_token):
         runner.mask(settings.github_token)
     for notice in settings.notices:
         runner.notice(told(notice), title=notice.title, file=notice.file, line=notice.line, column=notice.column)

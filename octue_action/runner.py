@@ -24,6 +24,7 @@ from typing import TextIO
 from actions_toolkit.command import Command
 from actions_toolkit.file_command import prepare_key_value_message
 
+from octue_action.markdown import fitted
 from octue_action.redaction import redacted
 
 _ANNOTATIONS_OF_EACH_KIND = 10  # the runner drops what comes after, per step
@@ -298,55 +299,5 @@ def _replace(path: str, content: bytes) -> None:
 
 
 def _fit_summary(markdown: str) -> bytes:
-    """The summary as GitHub accepts it, with what a cut leaves open closed."""
-    whole = markdown.encode("utf-8", "backslashreplace")
-    if len(whole) <= _SUMMARY_SIZE:
-        return whole
-    markup = _OpenMarkup()
-    end, closing = 0, ""
-    room = _SUMMARY_SIZE - len(_SUMMARY_CUT.encode())
-    for line in whole.splitlines(keepends=True):
-        markup.read(line.decode())
-        if end + len(line) + len(markup.closing().encode()) > room:
-            break
-        end, closing = end + len(line), markup.closing()
-    return whole[:end] + closing.encode() + _SUMMARY_CUT.encode()
-
-
-class _OpenMarkup:
-    """What has been opened in the Markdown read so far, and would swallow what comes after it."""
-
-    _FENCE = re.compile(r"([ \t]*(`{3,}|~{3,}))(.*)")
-    _CODE_SPAN = re.compile(r"(`+).*?\1")
-    _TAG = re.compile(
-        r"<(/?)(details|summary|table|thead|tbody|tr|td|th|ul|ol|li|pre|code|blockquote|div)\b[^<>]*>", re.IGNORECASE
-    )
-
-    def __init__(self) -> None:
-        self._fence = ""  # with its indentation, which puts it into a list
-        self._tags: list[str] = []
-
-    def read(self, line: str) -> None:
-        """Take in the next line."""
-        fence = self._FENCE.match(line)
-        if self._fence:
-            marker = self._fence.lstrip()
-            if fence and fence[2].startswith(marker) and not fence[3].strip():
-                self._fence = ""
-        elif fence and not (fence[2].startswith("`") and "`" in fence[3]):
-            self._fence = fence[1]
-        else:
-            self._read_tags(self._CODE_SPAN.sub("", line))
-
-    def _read_tags(self, line: str) -> None:
-        for closes, name in self._TAG.findall(line.lower()):
-            if not closes:
-                self._tags.append(name)
-            elif name in self._tags:
-                while self._tags.pop() != name:
-                    pass
-
-    def closing(self) -> str:
-        """The lines that end all of it; the blank one ends a table."""
-        fence = f"{self._fence}\n" if self._fence else ""
-        return f"{fence}\n{''.join(f'</{name}>' for name in reversed(self._tags))}"
+    """The summary as GitHub accepts it."""
+    return fitted(markdown, _SUMMARY_SIZE, _SUMMARY_CUT)

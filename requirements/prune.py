@@ -18,9 +18,6 @@ DISTRIBUTIONS = {
     "pyasn1": "google-auth uses it where there is no cryptography",
     "pyasn1-modules": "the same",
     "pycparser": "cffi reads C with it, when something is compiled",
-    "pygithub": "the part of actions-toolkit that asks GitHub, which the action never imports",
-    "pyjwt": "PyGithub's",
-    "pynacl": "PyGithub's",
 }
 
 PATTERNS = {

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from octue_action.redaction import redacted
+from octue_action.redaction import is_token, redacted
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,8 @@ def test_other_words_are_shown_as_they_are(text: str) -> None:
 
 def test_each_of_several_tokens_is_hidden() -> None:
     assert redacted("ya29.a and eyJb.c") == "(token) and (token)"
+
+
+def test_only_a_token_as_a_whole_is_one() -> None:
+    assert is_token("ghs_0123456789abcdefghijklmnopqrstuvwxyz")
+    assert not any(map(is_token, ["", "true", "main", "x ghs_0123456789", "ghs_0123456789 x"]))

@@ -38,14 +38,17 @@ POLYGLOT = f"{COMMANDS}{MARKUP}{HEREDOC}"
 LINE = " ".join(POLYGLOT.split())
 
 HARMLESS_COMMANDS = {"notice", "warning", "error", "debug", "group", "endgroup", "add-mask"}
-HARMLESS_TAGS = {"h2", "p", "b", "br", "sub", "em", "code", "pre", "blockquote", "table", "tr", "th", "td", "a"}
+HARMLESS_TAGS = {
+    *("h2", "p", "b", "br", "sub", "em", "code", "pre", "blockquote", "table", "tr", "th", "td", "a"),
+    *("details", "summary"),
+}
 IN_THE_CONTAINER = json.loads(re.findall("^ENTRYPOINT (.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0])[1:-1]
 OUTPUTS = yaml.safe_load((ROOT / "action.yml").read_text())["outputs"].keys()
 
 PASSWORD = "correct horse/battery+staple"
 GITHUB_TOKEN = "ghs_0123456789abcdefghijklmnopqrstuvwxyz"
 SECRETS = (PASSWORD, GITHUB_TOKEN, "/root:", "PRIVATE KEY")
-TOKEN = re.compile(r"ya29\.\S|eyJ\w")
+TOKEN = re.compile(r"ya29\.\S|eyJ\w|gh[ps]_\w{30}")
 
 SECONDS = 2.0
 
