@@ -40,6 +40,7 @@ def table(heading: str, below: str = "") -> dict[str, tuple[str, ...]]:
 OF_THE_WORKFLOW = {"environment", "show_on_github"}
 """Inputs that only the reusable workflow has."""
 WORKFLOWS = [block for block in blocks("yaml") if "jobs:" in block]
+EXAMPLES = sorted(file for file in ROOT.glob("examples/*/.github/workflows/*.yml") if file.name != "deploy.yml")
 
 
 def test_every_input_stands_in_the_table_with_its_default() -> None:
@@ -72,6 +73,12 @@ def test_the_workflows_to_paste_are_workflows(workflow: str, tmp_path: Path) -> 
 
     assert checked.returncode == 0, checked.stdout
     assert not set(_inputs_of(workflow)) - set(INPUTS)
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
+def test_the_workflows_of_the_example_stand_in_it_as_they_are(file: Path) -> None:
+    """Those that ``tests/test_example_workflows.py`` runs; deploy.yml is what the README begins with, explained."""
+    assert file.read_text() in WORKFLOWS
 
 
 def test_the_step_and_the_octue_yaml_to_paste_are_settings_that_can_be_used(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """GitHub's runner as far as a container action can tell, for tests to run steps with: actions/runner 2.336.0.
 
-``Runner`` runs an action's container as the runner does and gives a ``StepResult``; ``read_log``, ``read_outputs``
-and ``read_summary`` judge what a step wrote by itself. No code is shared with the action. Where the runner would do
-what is not modelled here, ``NotModelled`` is raised: nothing is guessed.
+``Runner`` runs an action's container as the runner does and gives a ``StepResult``; ``HostRunner`` runs what is in the
+container without one; ``Workflows`` runs the workflows that an event starts, from their files; ``read_log``,
+``read_outputs`` and ``read_summary`` judge what a step wrote by itself. No code is shared with the action. Where the
+runner, or GitHub, would do what is not modelled here, ``NotModelled`` is raised: nothing is guessed.
 
 What differs from GitHub on purpose:
 
@@ -16,35 +17,48 @@ What differs from GitHub on purpose:
 - The log has what the container wrote and the runner's warnings and errors, and not the lines with which the runner
   says what it is about to do.
 - A timeout may be a part of a minute.
-- Of ``uses:`` there is only an action of the same repository (``./``): GITHUB_ACTION_REPOSITORY and GITHUB_ACTION_REF
-  are empty unless given.
-- A runner is one job on a Linux machine of github.com without ``container:`` and ``services:``. Conditions,
-  ``continue-on-error`` and other kinds of steps do not exist.
+- GITHUB_ACTION_REPOSITORY and GITHUB_ACTION_REF are empty unless given, also for ``$/``.
+- A runner is one job on a Linux machine of github.com without ``container:`` and ``services:``.
+- Jobs of a workflow have no ``needs``, and all run at once. Their steps use actions; scripts, conditions of steps,
+  ``continue-on-error`` and ``env`` do not exist. ``actions/checkout`` is played: it leaves a whole
+  clone, not one commit.
+- ``timeout-minutes`` of a job is not watched, and nobody waits for a concurrency group: its name is only told.
+- A workflow that is called is the file in a folder of this machine, whatever ref is named.
 """
 
 from tests.github_runner.action import Action, is_dockerfile, load
 from tests.github_runner.commands import COMMANDS, Annotation, Command, Log, parse_command, read_log
-from tests.github_runner.errors import ActionRefused, BuildFailed, MalformedFileError, NotModelled
+from tests.github_runner.errors import BuildFailed, MalformedFileError, NotModelled, Refused
 from tests.github_runner.files import job_outputs, read_outputs, read_path, read_summary, shown_summary
+from tests.github_runner.host import HostRunner
 from tests.github_runner.runner import Runner, Running
 from tests.github_runner.step import Cancellation, Line, Step, StepResult
+from tests.github_runner.triggers import Event, by_hand
+from tests.github_runner.workflows import GitHub, JobRun, WorkflowRun, Workflows
 
 __all__ = [
     "COMMANDS",
     "Action",
-    "ActionRefused",
     "Annotation",
     "BuildFailed",
     "Cancellation",
     "Command",
+    "Event",
+    "GitHub",
+    "HostRunner",
+    "JobRun",
     "Line",
     "Log",
     "MalformedFileError",
     "NotModelled",
+    "Refused",
     "Runner",
     "Running",
     "Step",
     "StepResult",
+    "WorkflowRun",
+    "Workflows",
+    "by_hand",
     "is_dockerfile",
     "job_outputs",
     "load",

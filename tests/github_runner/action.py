@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.github_runner import expressions, yaml_reader
-from tests.github_runner.errors import ActionRefused, NotModelled
+from tests.github_runner.errors import NotModelled, Refused
 from tests.github_runner.expressions import Contexts, Template
 from tests.github_runner.yaml_reader import Node
 
@@ -82,7 +82,7 @@ class Action:
 def load(folder: Path) -> Action:
     """Read the action in a folder.
 
-    :raises ActionRefused: where the runner does not accept it.
+    :raises Refused: where the runner does not accept it.
     :raises NotModelled: for what is no container action, or has a ``pre-`` or ``post-entrypoint``.
     """
     file = next((folder / name for name in ("action.yml", "action.yaml") if (folder / name).is_file()), None)
@@ -90,7 +90,7 @@ def load(folder: Path) -> Action:
         raise NotModelled(f"an action without action.yml, as in {folder}")
     root = _mapping(yaml_reader.read(file.read_text(encoding="utf-8-sig")), "action.yml")
     if "runs" not in root:
-        raise ActionRefused("Top level 'runs:' section is required")
+        raise Refused("Top level 'runs:' section is required")
     _text(root.get("description", ""), "description")
     inputs = {name: _mapping(value, name) for name, value in _mapping(root.get("inputs", {}), "inputs").items()}
     runs = _runs(_mapping(root["runs"], "runs"))
@@ -126,11 +126,11 @@ def _runs(runs: dict[str, Node]) -> dict[str, Node]:
     if using in _OTHER_KINDS:
         raise NotModelled(f"an action with `using: {using}`")
     if using != "docker":
-        raise ActionRefused(f"'using: {using}' is not supported")
+        raise Refused(f"'using: {using}' is not supported")
     if modelled_not := _NOT_MODELLED & {key.lower() for key in runs}:
         raise NotModelled(f"an action with {', '.join(sorted(modelled_not))}")
     if unexpected := set(runs) - _RUNS:
-        raise ActionRefused(f"Unexpected value '{', '.join(sorted(unexpected))}'")
+        raise Refused(f"Unexpected value '{', '.join(sorted(unexpected))}'")
     return runs
 
 
@@ -144,7 +144,7 @@ def _default(properties: dict[str, Node]) -> Template:
 def _outputs(outputs: dict[str, Node]) -> dict[str, Node]:
     for name, value in outputs.items():
         if unexpected := set(_mapping(value, name)) - {"description", "value"}:
-            raise ActionRefused(f"Unexpected value '{', '.join(sorted(unexpected))}'")
+            raise Refused(f"Unexpected value '{', '.join(sorted(unexpected))}'")
     return outputs
 
 
@@ -153,38 +153,38 @@ def _image(runs: dict[str, Node], folder: Path) -> str:
     if image.lower().startswith("docker://"):
         return image
     if not is_dockerfile(image):
-        raise ActionRefused(f"'{image}' should be either '[path]/Dockerfile' or 'docker://image[:tag]'.")
+        raise Refused(f"'{image}' should be either '[path]/Dockerfile' or 'docker://image[:tag]'.")
     if not (folder / image).is_file():
-        raise ActionRefused(f"File not found: '{folder / image}'")
+        raise Refused(f"File not found: '{folder / image}'")
     return image
 
 
 def _arguments(node: Node) -> tuple[Template, ...]:
     if not isinstance(node, list):
-        raise ActionRefused("A sequence was expected as 'args'")
+        raise Refused("A sequence was expected as 'args'")
     return tuple(expressions.parse(_text(item, "args"), _IN_RUNS) for item in node)
 
 
 def _mapping(node: Node, name: str) -> dict[str, Node]:
     if not isinstance(node, dict):
-        raise ActionRefused(f"A mapping was expected as '{name}'")
+        raise Refused(f"A mapping was expected as '{name}'")
     return node
 
 
 def _text(node: Node, name: str) -> str:
     if not isinstance(node, str):
-        raise ActionRefused(f"A text was expected as '{name}'")
+        raise Refused(f"A text was expected as '{name}'")
     return node
 
 
 def _not_empty(node: Node, name: str) -> str:
     text = _not_expression(_text(node, name))
     if not text:
-        raise ActionRefused(f"'{name}' must not be empty")
+        raise Refused(f"'{name}' must not be empty")
     return text
 
 
 def _not_expression(text: str) -> str:
     if "${{" in text:
-        raise ActionRefused(f"A template expression is not allowed in this context: {text!r}")
+        raise Refused(f"A template expression is not allowed in this context: {text!r}")
     return text

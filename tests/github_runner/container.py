@@ -159,7 +159,15 @@ def contexts(step: Step, folders: Folders) -> dict[str, dict[str, str]]:
 
 
 def environment(action: Action, step: Step, folders: Folders) -> dict[str, str]:
-    """The variables of the container, paths translated; later ones take precedence over earlier ones.
+    """The variables of the container, paths translated.
+
+    :raises NotModelled: as ``host_environment``.
+    """
+    return {name: folders.to_container(value) for name, value in host_environment(action, step, folders).items()}
+
+
+def host_environment(action: Action, step: Step, folders: Folders) -> dict[str, str]:
+    """The variables of the container with paths of the host; later ones take precedence over earlier ones.
 
     :raises NotModelled: for a variable of the run that the runner does not set, or one that allows unsafe commands.
     """
@@ -175,8 +183,7 @@ def environment(action: Action, step: Step, folders: Folders) -> dict[str, str]:
         f"GITHUB_{name.upper()}": value for name, value in known["github"].items() if name in GITHUB_VARIABLES
     }
     variables |= {f"RUNNER_{name.upper()}": value for name, value in known["runner"].items()}
-    variables |= _RUNTIME | {name: value for name, value in step.variables.items() if name in ACTIONS_VARIABLES}
-    return {name: folders.to_container(value) for name, value in variables.items()}
+    return variables | _RUNTIME | {name: value for name, value in step.variables.items() if name in ACTIONS_VARIABLES}
 
 
 def input_variable(name: str) -> str:

@@ -7,8 +7,8 @@ class NotModelled(Exception):
     """GitHub's runner has an answer to this and this harness does not: nothing can be concluded from the run."""
 
 
-class ActionRefused(Exception):
-    """The runner does not accept the action's ``action.yml``, so that no step with it starts."""
+class Refused(Exception):
+    """The runner does not accept an ``action.yml``, or GitHub a workflow, so that nothing of it starts."""
 
 
 class MalformedFileError(Exception):

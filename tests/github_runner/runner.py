@@ -20,7 +20,7 @@ from tests.github_runner import action as actions
 from tests.github_runner import container, files
 from tests.github_runner.action import Action
 from tests.github_runner.commands import Log
-from tests.github_runner.container import Folders
+from tests.github_runner.container import TOKENS, Folders
 from tests.github_runner.errors import BuildFailed, MalformedFileError, NotModelled
 from tests.github_runner.process import Process
 from tests.github_runner.step import Line, Step, StepResult
@@ -75,7 +75,7 @@ class Runner:
     def run(self, action_folder: Path, step: Step) -> StepResult:
         """Run a step to its end.
 
-        :raises ActionRefused: where the runner does not accept the action.
+        :raises Refused: where the runner does not accept the action.
         :raises BuildFailed: where there is no image of it.
         :raises NotModelled: where this harness cannot say what the runner would do.
         """
@@ -84,14 +84,14 @@ class Runner:
     def start(self, action_folder: Path, step: Step) -> Running:
         """Start a step, and come back once its container is on its way.
 
-        :raises ActionRefused: where the runner does not accept the action.
+        :raises Refused: where the runner does not accept the action.
         :raises BuildFailed: where there is no image of it.
         :raises NotModelled: where this harness cannot say what the runner would do.
         """
         action = actions.load(action_folder.resolve())
         folders = Folders(self._folder, step.workspace.resolve(), str(uuid.uuid4()))
         variables = container.environment(action, step, folders)
-        folders.create(_event(step))
+        folders.create(event_of(step))
         image = self.image(action)
         name = container.container_name(image, secrets.token_hex(3))
         arguments = container.run_arguments(
@@ -105,7 +105,15 @@ class Runner:
             options=self._options,
             variables=variables,
         )
-        return Running(self, action, step, folders, name, (self._client, *arguments), variables)
+        return Running(
+            action,
+            step,
+            folders,
+            command=(self._client, *arguments),
+            environment={**self.client_environment, **variables, "GITHUB_ACTIONS": "true"},
+            container=name,
+            remains=lambda: self.container_exists(name),
+        )
 
     def image(self, action: Action) -> str:
         """The image of an action: built, once in the job, or pulled.
@@ -159,23 +167,27 @@ class Runner:
 
 
 class Running:
-    """A step on its way, which ``Runner.start`` gives.
+    """A step on its way, which a runner's ``start`` gives.
 
-    :param name: of the container.
+    :param command: what is run.
+    :param environment: all variables of it.
+    :param container: name of the container; empty where the action runs without one.
+    :param remains: whether the container is there.
     """
 
     def __init__(
         self,
-        runner: Runner,
         action: Action,
         step: Step,
         folders: Folders,
-        name: str,
+        *,
         command: tuple[str, ...],
-        variables: Mapping[str, str],
+        environment: Mapping[str, str],
+        container: str,
+        remains: Callable[[], bool],
     ) -> None:
-        self.name = name
-        self._runner = runner
+        self.name = container
+        self._remains = remains
         self._step = step
         self._folders = folders
         self._command = command
@@ -185,12 +197,11 @@ class Running:
         self._timed_out = False
         self._result: StepResult | None = None
         self._log = Log(debug=step.debug, path_of=folders.in_repository)
-        for secret in (*step.secrets, *(variables[token] for token in container.TOKENS if token in variables)):
+        for secret in (*step.secrets, *(environment[token] for token in TOKENS if token in environment)):
             self._log.hide(secret)
         for warning in action.warnings(step.inputs):
             self._log.warning(warning)
-        client = {**runner.client_environment, **variables, "GITHUB_ACTIONS": "true"}
-        self._process = Process(command, client, folders.workspace, self._receive)
+        self._process = Process(command, environment, folders.workspace, self._receive)
         self._timer = self._start_timer()
 
     def wait_for(self, text: str, seconds: float = 60) -> Line:
@@ -241,7 +252,7 @@ class Running:
             files=left.contents,
             cancellation=self._process.cancellation,
             container=self.name,
-            container_remains=self._runner.container_exists(self.name),
+            container_remains=self._remains(),
             command=self._command,
             seconds=self._process.seconds,
         )
@@ -315,7 +326,8 @@ class _Left:
             self.env[name] = value
 
 
-def _event(step: Step) -> str | None:
+def event_of(step: Step) -> str | None:
+    """The JSON of the event that started the step's workflow; None where it names no file."""
     path = step.variables.get("GITHUB_EVENT_PATH")
     return None if path is None else Path(path).read_text(encoding="utf-8")
 

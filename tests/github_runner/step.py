@@ -67,7 +67,8 @@ class Cancellation:
 class StepResult:
     """What a step left behind.
 
-    :param exit_code: the Docker client's, which is the container's; negative where a signal ended the client itself.
+    :param exit_code: the Docker client's, which is the container's, or the program's own; negative where a signal ended
+        the process itself.
     :param conclusion: success, failure or cancelled.
     :param log: what became of its lines, with the errors of the runner itself.
     :param lines: as they arrived, commands too.
@@ -78,7 +79,7 @@ class StepResult:
     :param summary: Markdown that GitHub shows; None where there is none or it was dropped.
     :param files: the files for the runner as they are, by their variables: GITHUB_OUTPUT and so on.
     :param cancellation: how it ended where it was cancelled, by a person or for its time.
-    :param container: the container's name.
+    :param container: the container's name; empty where the action ran without one.
     :param container_remains: whether the container was still there when the client had ended.
     :param command: the Docker client and its arguments.
     :param seconds: from the start of the client to its end.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.github_runner import ActionRefused, NotModelled, is_dockerfile, load
+from tests.github_runner import NotModelled, Refused, is_dockerfile, load
 from tests.test_github_runner.conftest import MakeAction
 
 INPUTS = """
@@ -85,7 +85,7 @@ def test_an_action_that_the_runner_does_not_accept_is_refused(make_action: MakeA
     assert old in manifest
     load(folder)
     (folder / "action.yml").write_text(manifest.replace(old, new))
-    with pytest.raises(ActionRefused):
+    with pytest.raises(Refused):
         load(folder)
 
 
