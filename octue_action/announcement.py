@@ -70,7 +70,10 @@ class Announcement:
                 self._runner.info("No issue is opened, since the step has no `github_token`.")
             return
         key, body = self._key(deployments), self._signed(page)
-        with self._warning("The drift is not shown as an issue"):
+        what = (
+            "The drift is not shown as an issue" if is_there else "The issue about drift, if there is one, stays open"
+        )
+        with self._warning(what):
             if is_there:
                 services = ", ".join(deployment.service.service for deployment in deployments)
                 url = self._github().open_issue(key, f"Drift: {services} in {self._settings.project_id}", body)
@@ -118,6 +121,8 @@ class Announcement:
             with self._warning(f"How the deployment of {service} ended is not shown"):
                 if service in urls:
                     self._github().end_deployment(deployment, "success", environment_url=urls[service])
+                    if self._settings.preview is not None:  # GitHub itself sees to others than what does not last
+                        self._github().retire_deployments(self._environment(service), but=deployment)
                 else:
                     self._github().end_deployment(deployment, "failure", description=description)
 
@@ -133,8 +138,12 @@ class Announcement:
 
     def _commit_of(self, deployment: Deployment) -> str:
         """The commit of what serves in the end: after a rollback an earlier one, whose image has it as its tag."""
-        tag = (deployment.serving_image or deployment.service.image).rpartition(":")[2]
-        return tag if _COMMIT.fullmatch(tag) else self._settings.github.commit
+        image = deployment.serving_image or deployment.service.image
+        tag = image.rpartition(":")[2]
+        own = {
+            names.image(it.region, self._settings.project_id, it.real_service, tag) for it in self._settings.services
+        }
+        return tag if _COMMIT.fullmatch(tag) and image in own else self._settings.github.commit
 
     @contextmanager
     def _warning(self, what: str) -> Iterator[None]:

@@ -44,6 +44,12 @@ PAUSES = (0.5, 1.0, 2.0)
 SHOWN_SECONDS = 4.0
 """How long what was created may take to be listed, before nobody looks for others beside it any more."""
 
+INACTIVE_IN_A_ROW = 5
+"""After so many that are inactive already all older ones are taken to be: GitHub lists the newest first."""
+
+LABEL = "octue-action"
+"""Of our issues, so that few have to be looked through."""
+
 BODY_BYTES = 65_536
 """The longest body that GitHub takes has so many characters; counted in bytes, none is longer."""
 
@@ -132,7 +138,7 @@ class GitHub:
         title, text = self._line(title, TITLE_CHARACTERS), self._body(key, body)
         with self._asking("open an issue", "issues") as repository:
             issue, *younger = self._one(
-                lambda: self._open_issues(repository, key), lambda: repository.create_issue(title, text)
+                lambda: self._open_issues(repository, key), lambda: repository.create_issue(title, text, labels=[LABEL])
             )
             for other in younger:
                 other.edit(state="closed", state_reason="not_planned")
@@ -195,19 +201,26 @@ class GitHub:
         with self._asking("show how the deployment ended", "deployments") as repository:
             self._set_state(repository.get_deployment(deployment), state, description, environment_url)
 
-    def retire_deployments(self, environment: str) -> int:
-        """Show that nothing of an environment is there any more: all its deployments become inactive.
+    def retire_deployments(self, environment: str, *, but: int | None = None) -> int:
+        """Show that nothing of an environment is there any more: its deployments become inactive.
 
         :param environment: as it was given to ``begin_deployment``.
+        :param but: the id of one that stays, as it has taken the others' place.
         :returns: how many were not inactive yet.
         """
-        retired = 0
+        retired = inactive = 0
         name = self._line(environment, ENVIRONMENT_CHARACTERS)
         with self._asking("show that the deployments are gone", "deployments") as repository:
-            for deployment in list(repository.get_deployments(environment=name)):
-                if _state(deployment) != "inactive":
+            for deployment in repository.get_deployments(environment=name):
+                if _id(deployment) == but:
+                    continue
+                if _state(deployment) == "inactive":
+                    inactive += 1
+                else:
                     self._set_state(deployment, "inactive")
-                    retired += 1
+                    retired, inactive = retired + 1, 0
+                if inactive == INACTIVE_IN_A_ROW:
+                    break
         return retired
 
     @contextmanager
@@ -274,7 +287,7 @@ class GitHub:
 
     def _open_issues(self, repository: Repository, key: str) -> list[Issue]:
         # GitHub lists pull requests among the issues.
-        issues = self._ours(repository.get_issues(state="open"), key)
+        issues = self._ours(repository.get_issues(state="open", labels=[LABEL]), key)
         return [issue for issue in issues if re.search(r"/issues/[0-9]+$", issue.html_url)]
 
     def _is_author(self, user: Any) -> bool:

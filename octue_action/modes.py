@@ -17,7 +17,7 @@ from octue_action.outputs import outputs, plan_json
 from octue_action.plan import Action, Plan, make_destruction, make_plan
 from octue_action.question import NoAnswer, ask
 from octue_action.report import Asked, Deed
-from octue_action.rollback import target
+from octue_action.rollback import Choose, before_failure, named, previous, target
 
 if TYPE_CHECKING:
     from octue_action.announcement import Announcement
@@ -116,7 +116,8 @@ def rollback(run: Run) -> int:
     with _planning(run):
         existing = Existing.read(run.google, run.settings)
         wanted = [desired(run.settings, service, existing) for service in run.settings.services]
-        deployments, made = _planned_back(run, wanted)
+        revision = run.settings.revision
+        deployments, made = _planned_back(run, wanted, named(revision) if revision else previous)
         _log_plan(run, made)
     if made.refusals:
         return _refuse(run, deployments, made)
@@ -158,9 +159,9 @@ def _planned(run: Run) -> tuple[list[Deployment], Plan]:
     return deployments, made
 
 
-def _planned_back(run: Run, deployments: Sequence[Deployment]) -> tuple[list[Deployment], Plan]:
+def _planned_back(run: Run, deployments: Sequence[Deployment], choose: Choose) -> tuple[list[Deployment], Plan]:
     """Work out where the traffic of each service goes back to."""
-    targets = [target(d.service, run.google, revision=run.settings.revision) for d in deployments]
+    targets = [target(d.service, run.google, choose) for d in deployments]
     back = [
         replace(d, service=t.service, image=None, others=(), serving_image=t.image)
         for d, t in zip(deployments, targets, strict=True)
@@ -195,13 +196,15 @@ def _carry_out(run: Run, deployments: Sequence[Deployment], made: Plan, deed: De
     if deed is not report.DESTRUCTION:
         run.announcement.begin(deployments)
     story = _Story(run, deployments, made, deed)
-    story.apply(made)
-    code = story.tell()
-    if code == SUCCESS and run.settings.question is not None and deed is not report.DESTRUCTION:
-        story.ask()
+    try:
+        story.apply(made)
         code = story.tell()
-    if deed is not report.DESTRUCTION:
-        story.announce()
+        if code == SUCCESS and run.settings.question is not None and deed is not report.DESTRUCTION:
+            story.ask()
+            code = story.tell()
+    finally:
+        if deed is not report.DESTRUCTION:
+            story.announce()
     return code
 
 
@@ -243,16 +246,23 @@ class _Story:
             self._asked = replace(self._asked, aftermath=self._roll_back())
 
     def _roll_back(self) -> str:
-        """Give the traffic back to the revision before, and say what became of that."""
+        """Give the traffic back to what served before, and say what became of that."""
+        (deployment,) = self._deployments
+        actual = self._made.by_address[deployment.service.address].actual
+        choose = before_failure(getattr(actual, "revision", ""), deployment.service.image)
         try:
-            self._deployments, back = _planned_back(self._run, self._deployments)
+            back, made = _planned_back(self._run, [deployment], choose)
         except Failure as failure:
-            return f"It could not be rolled back: {self._run.explain(failure).message}"
-        _log_plan(self._run, back)
-        self.apply(back)
-        if self._outcomes[-1].failure is not None:
-            return "It could not be rolled back either."
-        return f"So the traffic is back on {self._deployments[0].service.traffic}."
+            told = self._run.explain(failure)
+            return f"It was not rolled back. {told.message} {told.remedy}"
+        except Cancelled:
+            return "It was not rolled back, as the run was to end."
+        _log_plan(self._run, made)
+        self.apply(made)
+        if self._outcomes[-1].status not in _GOOD:
+            return "It could not be rolled back."
+        self._deployments = back
+        return f"So the traffic is back on {back[0].service.traffic}, which served before."
 
     def tell(self) -> int:
         """Set the outputs, write the summary, annotate what failed, and give the exit code."""

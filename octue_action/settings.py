@@ -150,7 +150,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         region_policy=findings.take(values.one_of(values.REGION_POLICIES), given.get("region_policy"), "any"),
         timeout_minutes=findings.take(values.whole_number(1, 350, "minutes"), given.get("timeout_minutes"), 60),
         github_token=findings.take(str, given.get("github_token"), None),
-        question=findings.take(values.json_value, given.get("question"), None),
+        question=findings.take(values.question, given.get("question"), None),
         question_timeout=findings.take(values.whole_number(1, 3600, "seconds"), given.get("question_timeout"), 600),
         notices=(*_without_effect(given, mode), *(notice for it in readers for notice in it.notices())),
     )
@@ -243,9 +243,11 @@ def _unconfirmed(confirm: Given | None, services: Sequence[ServiceSettings]) -> 
     """What is to be destroyed, and has not been named once more; and what has been named, and is not."""
     given = confirm or Given(name="confirm", text="")
     said = values.name_list(given.text)
+    # A preview is named with its suffix: a step in which `preview` turns out to be empty must not destroy the real one.
+    suffixes = [f"-{it.preview}" if it.preview else "" for it in services]
     allowed = [
-        {it.service, it.real_service, it.name, f"{it.namespace}/{it.name}" if it.namespace else it.name}
-        for it in services
+        {it.service, f"{it.name}{suffix}", f"{it.namespace}/{it.name}{suffix}" if it.namespace else it.service}
+        for it, suffix in zip(services, suffixes, strict=True)
     ]
     for service, ways in zip(services, allowed, strict=True):
         if service.service and not ways.intersection(said):

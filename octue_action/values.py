@@ -364,6 +364,14 @@ def json_value(text: str) -> object:
         raise Rejected("it is not JSON", 'JSON, such as {"a": 1}') from None
 
 
+def question(text: str) -> object:
+    """The input values of a question: any JSON but null, with which Octue has no question to ask."""
+    asked = json_value(text)
+    if asked is None:
+        raise Rejected("it asks nothing", 'the input values as JSON, such as {"a": 1}')
+    return asked
+
+
 def pairs(text: str) -> list[tuple[str, str]]:
     """``NAME=value`` lines, or one JSON object of texts. Blank lines and lines that begin with ``#`` are skipped."""
     return _json_pairs(text) if text.startswith("{") else list(_line_pairs(text.split("\n")))

@@ -42,6 +42,7 @@ GROUPS: Mapping[str, tuple[str, str]] = {
         r"requests|urllib3|certifi|charset-normalizer|idna",
         "signs in over HTTP; brings the certificates of authorities",
     ),
+    "PyGithub": (r"pygithub|pyjwt|pynacl", "shows runs on GitHub; brings libsodium, compiled, which it does not use"),
     "The action itself": (r"action", "sources and bytecode"),
 }
 """What may be in the image: which distributions, as a pattern of their names, and what they are for."""

@@ -432,7 +432,8 @@ def destroy(environment: dict[str, str]) -> Callable[..., Destruction]:
 
     def make(*triggers: eventarc_v1.Trigger, **inputs: str) -> Destruction:
         given = {f"INPUT_{name.upper()}": value for name, value in inputs.items()}
-        settings = load(environment | {"INPUT_MODE": "destroy", "INPUT_CONFIRM": "my-org-sum"} | given)
+        confirm = "-".join(["my-org-sum", *([inputs["preview"]] if "preview" in inputs else [])])
+        settings = load(environment | {"INPUT_MODE": "destroy", "INPUT_CONFIRM": confirm} | given)
         (service,) = settings.services
         return destroyed(settings, service, Existing({"europe-west1": triggers}, {}))[1]
 

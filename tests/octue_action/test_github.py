@@ -32,7 +32,7 @@ from emulator.services.github_repositories import Comment, Deployment, Issue, Re
 from emulator.world import World
 from octue_action import github_context
 from octue_action.cancellation import Cancellation, Cancelled
-from octue_action.github import CALL_SECONDS, PAUSES, SHOWN_SECONDS, GitHub, GitHubError
+from octue_action.github import CALL_SECONDS, LABEL, PAUSES, SHOWN_SECONDS, GitHub, GitHubError
 from octue_action.github_context import GitHubContext
 from octue_action.problems import Findings
 from tests.clocks import SimulatedClock
@@ -416,6 +416,7 @@ class Place:
             body=body,
             created=now,
             updated=now,
+            labels=[LABEL],
         )
         self.repository.issues[number] = issue
         return issue

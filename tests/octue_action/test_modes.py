@@ -456,7 +456,7 @@ def test_a_deployment_that_does_not_answer_is_rolled_back_where_that_is_wanted(j
     assert asked.outputs["revision"] == first.outputs["revision"]
     assert asked.outputs["image"] == first.outputs["image"]
     (error,) = asked.errors
-    assert f"So the traffic is back on {first.outputs['revision']}." in error
+    assert f"So the traffic is back on {first.outputs['revision']}, which served before." in error
     assert run(job, "drift").code == 1
 
 
@@ -465,8 +465,41 @@ def test_a_first_deployment_that_does_not_answer_has_nothing_to_go_back_to(job: 
 
     assert asked.code == 1
     (error,) = asked.errors
-    assert "It could not be rolled back: " in error
-    assert "no revision before the present one" in error
+    assert "It was not rolled back. " in error
+    assert "no revision before this deployment" in error
+
+
+def test_an_unchanged_service_that_does_not_answer_is_left_as_it_is(job: Job) -> None:
+    run(job)
+    job.commit({"more.txt": "1"})
+    second = run(job)
+
+    asked = run(job, question="1", question_timeout="1", rollback_on_failure="true", revision="my-org-sum-00001-abc")
+
+    assert asked.code == 1
+    assert asked.outputs["revision"] == second.outputs["revision"]
+    assert "nothing that it could take back" in asked.errors[0]
+
+
+def test_a_run_that_is_cancelled_before_it_rolls_back_says_what_stands(job: Job, world: World) -> None:
+    run(job)
+    job.commit({"more.txt": "1"})
+    cancellation = Cancellation()
+
+    def cancel(answer: object) -> object:
+        cancellation.ask()
+        return answer
+
+    world.faults.add(faults.Fault(method="*/ListRevisions", change=cancel))
+    inputs = {"github_token": world.github.job_token(permissions=WRITES)}
+    inputs |= {"question": "1", "question_timeout": "1", "rollback_on_failure": "true"}
+
+    ended = job.here(job.environment(inputs, event_name="workflow_dispatch"), cancellation)
+
+    assert ended.code == 130
+    assert "Nothing was changed" not in ended.readable
+    assert "It could not be rolled back." in ended.summary
+    assert states(job)[-1][1] == ["in_progress", "failure"]
 
 
 def test_a_question_is_not_asked_where_the_deployment_failed(job: Job) -> None:

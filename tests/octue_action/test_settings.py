@@ -238,9 +238,16 @@ def test_what_is_destroyed_is_named_once_more(environment: dict[str, str], confi
     assert load(confirmed(environment, confirm)).mode == "destroy"
 
 
-def test_a_preview_is_named_once_more_by_its_own_name_or_by_the_services(environment: dict[str, str]) -> None:
-    for confirm in ("my-org-sum-pr-7", "my-org-sum", "sum"):
-        assert load(confirmed(environment, confirm, preview="pr-7")).preview == "pr-7"
+@pytest.mark.parametrize("confirm", ["my-org-sum-pr-7", "sum-pr-7", "my-org/sum-pr-7"])
+def test_a_preview_is_named_once_more_by_its_own_name(environment: dict[str, str], confirm: str) -> None:
+    assert load(confirmed(environment, confirm, preview="pr-7")).preview == "pr-7"
+
+
+@pytest.mark.parametrize(("preview", "confirm"), [("", "sum-pr-7"), ("pr-7", "sum"), ("pr-7", "sum-pr-8")])
+def test_a_preview_and_the_service_itself_are_never_taken_for_each_other(
+    environment: dict[str, str], preview: str, confirm: str, problems: Problems
+) -> None:
+    assert "does not name it" in problems(confirmed(environment, confirm, preview=preview))[0].message
 
 
 @pytest.mark.parametrize("confirm", ["", "yes", "true", "Sum", "my-org", "my-org-su"])
@@ -394,6 +401,7 @@ WRONG_INPUTS = [
     ("question", "[" * 100_000, "it is not JSON", "JSON"),
     ("question", "1" * 5000, "it is not JSON", "JSON"),
     ("question", "NaN", "it is not JSON", "JSON"),
+    ("question", "null", "it asks nothing", "JSON"),
     ("service_name", "product", "`name` is 'sum', but input `service_name` is 'product'.", "the same in both"),
     ("service_namespace", "other", "`namespace` is 'my-org', but input `service_namespace`", "the same in both"),
     ("services", "summ", "there is no service 'summ'. Perhaps you meant `sum`.", "one of sum"),

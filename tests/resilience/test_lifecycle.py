@@ -31,6 +31,7 @@ TITLES = {kind.kind: kind.title for kind in ORDER}
 SIGNS = {"create": "+", "update": "~", "replace": "±", "delete": "-"}
 DESTROY = {"mode": "destroy", "confirm": SERVICE, "delete_topic": "true"}
 PREVIEW = {"preview": "pr-7"}
+DESTROY_PREVIEW = {**DESTROY, **PREVIEW, "confirm": f"{SERVICE}-pr-7"}
 HISTORY = {"builds"}
 """What nothing takes back."""
 
@@ -274,7 +275,7 @@ def test_a_preview_stands_beside_the_service_and_goes_without_a_trace(worlds: Wo
         assert made.outputs["topic_name"] != cloud.deploy().outputs["topic_name"]
         assert len(things(cloud)["services"]) == 2
         assert cloud.deploy({**PREVIEW, "mode": "drift"}).code == 0
-        succeeded(cloud.deploy({**PREVIEW, **DESTROY}))
+        succeeded(cloud.deploy(DESTROY_PREVIEW))
         cloud.settle()
         assert differences(before, things(cloud)) == []
 
@@ -282,7 +283,7 @@ def test_a_preview_stands_beside_the_service_and_goes_without_a_trace(worlds: Wo
 def test_a_preview_that_comes_first_leaves_what_the_service_then_takes_for_its_own(worlds: Worlds) -> None:
     with worlds.fresh("empty") as cloud:
         succeeded(cloud.deploy(PREVIEW))
-        succeeded(cloud.deploy({**PREVIEW, **DESTROY}))
+        succeeded(cloud.deploy(DESTROY_PREVIEW))
         cloud.settle()
 
         made = cloud.deploy()

@@ -112,7 +112,7 @@ def test_a_new_trigger_gives_it_a_new_one_which_is_put_right_too(
     apply(make_plan([trigger, subscription], google, adopt=False), google, lambda _: None)
     moved = replace(trigger, topic=TOPICS[1])
     outcomes = apply(make_plan([moved, subscription], google, adopt=False), google, lambda _: None)
-    assert [str(outcome.change.action) for outcome in outcomes] == ["replace", "update"]
+    assert [str(outcome.change.action) for outcome in outcomes] == ["replace", "create"]
     actual = subscription.read(google)
     assert actual is not None
     assert diff(subscription, actual) == ()

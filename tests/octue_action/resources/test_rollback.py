@@ -14,7 +14,7 @@ from octue_action.failure import Failure, GoogleError
 from octue_action.google import Google
 from octue_action.plan import make_plan
 from octue_action.resources.cloud_run_service import LATEST, CloudRunService
-from octue_action.rollback import target
+from octue_action.rollback import named, previous, target
 from tests.octue_action.resources.kinds import KINDS
 
 pytestmark = pytest.mark.usefixtures("ground")
@@ -35,7 +35,7 @@ def deploy(service: CloudRunService, google: Google) -> Outcome:
 @pytest.fixture
 def roll_back(service: CloudRunService, google: Google) -> Callable[..., Outcome]:
     def go_back(revision: str | None = None) -> Outcome:
-        back = target(service, google, revision=revision)
+        back = target(service, google, named(revision) if revision else previous)
         plan = make_plan([back.service], google, adopt=False, purpose="rollback")
         assert plan.refusals == ()
         (outcome,) = apply(plan, google, lambda _: None)
@@ -126,13 +126,13 @@ def test_after_a_rollback_a_new_revision_that_fails_does_not_bring_back_what_was
 def test_a_move_of_the_traffic_that_google_refuses_is_a_failure(
     two: tuple[str, str], service: CloudRunService, google: Google
 ) -> None:
-    back = replace(target(service, google, revision=two[0]).service, traffic="there-is-none")
+    back = replace(target(service, google, named(two[0])).service, traffic="there-is-none")
 
     with pytest.raises(GoogleError):
-        back.update(google, target(service, google, revision=two[0]).actual)
+        back.update(google, target(service, google, named(two[0])).actual)
     assert serving(service, google) == two[1]
 
 
 def test_what_is_not_there_cannot_be_rolled_back(service: CloudRunService, google: Google) -> None:
     with pytest.raises(Failure, match="There is no Cloud Run service"):
-        target(service, google, revision=None)
+        target(service, google, previous)
