@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from octue_action import names
+from octue_action.failure import Failure
 from octue_action.graph import walk
 from octue_action.plan import Action, Change, Plan
-from octue_action.resource import Resource
+from octue_action.resource import Resource, is_ours
 from octue_action.resources.artifact_repository import ArtifactRepository
 from octue_action.resources.build_trigger import NEVER, BuildTrigger
 from octue_action.resources.cloud_run_service import CloudRunService, bytes_of, is_changing
@@ -24,6 +26,7 @@ from octue_action.resources.service_account import ServiceAccount
 
 if TYPE_CHECKING:
     from google.cloud import eventarc_v1, run_v2
+    from google.pubsub_v1.types import pubsub
 
     from octue_action.google import Google
     from octue_action.settings import ServiceSettings, Settings
@@ -39,7 +42,7 @@ class Deployment:
     :param trigger: what carries questions to it.
     :param image: the image that is built for it; None where a ready one was given.
     :param others: everything else.
-    :param shared: those among them that a preview has from the service itself.
+    :param shared: those among them that a service and its previews have in common.
     :param serving_image: the image that serves afterwards, where that is not the service's newest one.
     """
 
@@ -71,10 +74,12 @@ class Destruction:
 
     :param resources: in the order in which they were made.
     :param kept: those among them that stay in any case, by address: why, as a clause.
+    :param refusals: why nothing of it may be deleted.
     """
 
     resources: tuple[Resource, ...]
     kept: Mapping[str, str]
+    refusals: tuple[Failure, ...] = ()
 
 
 ORDER: tuple[type[Resource], ...] = (
@@ -95,33 +100,57 @@ class Existing:
 
     :param triggers: the Eventarc triggers of each region.
     :param services: the Cloud Run services by full resource name; None for one that is not there.
+    :param topics: the project's Pub/Sub topics, where neither says on which one a service is asked.
+    :param neighbours: all Cloud Run services of each region, where something is to be destroyed beside them.
     """
 
     def __init__(
         self,
         triggers: Mapping[str, Iterable[eventarc_v1.Trigger]],
         services: Mapping[str, run_v2.Service | None],
+        topics: Iterable[pubsub.Topic] = (),
+        neighbours: Mapping[str, Iterable[run_v2.Service]] | None = None,
     ) -> None:
         self._triggers = {region: list(listed) for region, listed in triggers.items()}
         self._services = services
+        self._topics = list(topics)
+        self._neighbours = {region: list(listed) for region, listed in (neighbours or {}).items()}
 
     @classmethod
     def read(cls, google: Google, settings: Settings) -> Existing:
-        """Ask for the triggers of every region that a service is in, and for the services, all together."""
+        """Ask for the triggers of every region that a service is in, and for the services, all together.
+
+        Only then for the topics: a service that is gone has left its topic, and its askers know it.
+        """
         from google.cloud import eventarc_v1, run_v2
+        from google.pubsub_v1.types import pubsub
 
-        regions = {f"projects/{settings.project_id}/locations/{s.region}": s.region for s in settings.services}
+        parents = {f"projects/{settings.project_id}/locations/{s.region}": s.region for s in settings.services}
         services = [_resource_name(settings.project_id, service) for service in settings.services]
-
-        def ask(name: str) -> Any:
-            if name in regions:
-                return google.list(google.eventarc.list_triggers, eventarc_v1.ListTriggersRequest(parent=name))
-            return google.find(google.run.get_service, run_v2.GetServiceRequest(name=name))
-
-        answers = walk({name: set() for name in [*regions, *services]}, ask)
-        return cls(
-            {region: answers[parent] for parent, region in regions.items()}, {name: answers[name] for name in services}
+        asked: dict[str, Callable[[], Any]] = {
+            **{
+                f"triggers of {p}": partial(
+                    google.list, google.eventarc.list_triggers, eventarc_v1.ListTriggersRequest(parent=p)
+                )
+                for p in parents
+            },
+            **{n: partial(google.find, google.run.get_service, run_v2.GetServiceRequest(name=n)) for n in services},
+        }
+        if settings.mode == "destroy":
+            asked |= {
+                f"services of {p}": partial(google.list, google.run.list_services, run_v2.ListServicesRequest(parent=p))
+                for p in parents
+            }
+        answers = walk({name: set() for name in asked}, lambda name: asked[name]())
+        existing = cls(
+            {region: answers[f"triggers of {parent}"] for parent, region in parents.items()},
+            {name: answers[name] for name in services},
+            neighbours={region: answers.get(f"services of {parent}", ()) for parent, region in parents.items()},
         )
+        if any(not (s.service_id or existing._said_topic(settings.project_id, s)) for s in settings.services):
+            request = pubsub.ListTopicsRequest(project=f"projects/{settings.project_id}", page_size=1000)
+            existing._topics = google.list(google.publisher.list_topics, request)
+        return existing
 
     def service(self, resource_name: str) -> run_v2.Service | None:
         """The Cloud Run service of that full name."""
@@ -137,11 +166,28 @@ class Existing:
         """The trigger of that very name, whatever it does."""
         return next((t for t in self._triggers.get(trigger.location, ()) if t.name == trigger.resource_name), None)
 
-    def topic_id(self, project_id: str, service: ServiceSettings) -> str:
-        """The topic on which a service is asked, as its trigger says, or the service itself; empty where neither does.
+    def topic_id(self, project_id: str, service: ServiceSettings, labels: Mapping[str, str]) -> str:
+        """The topic on which a service is asked; empty where none is known.
 
-        A trigger can be deleted in the console, and the service's askers still know its topic.
+        A trigger can be deleted in the console, and a service by this action: the askers still know the topic. So it is
+        the one that the trigger names, or the service itself, or else the only one with its labels.
         """
+        said = self._said_topic(project_id, service)
+        ours = [topic.name.rpartition("/")[2] for topic in self._topics if is_ours(topic.labels, labels)]
+        questions = [topic_id for topic_id in ours if _UUID.fullmatch(topic_id.removeprefix(names.TOPIC_PREFIX))]
+        return said or (questions[0] if len(questions) == 1 else "")
+
+    def users_of_shared(self, service: ServiceSettings) -> list[str]:
+        """The other Cloud Run services that use the images and the account of a service: itself, and its previews."""
+        found = []
+        for other in self._neighbours.get(service.region, ()):
+            name, preview = other.name.rpartition("/")[2], other.labels.get("octue-preview", "")
+            of = name.removesuffix(f"-{preview}") if preview else name
+            if of == service.real_service and name != service.service:
+                found.append(name)
+        return sorted(found)
+
+    def _said_topic(self, project_id: str, service: ServiceSettings) -> str:
         trigger = self.trigger_of(service)
         if trigger is not None:
             return _topic_id(trigger)
@@ -182,7 +228,7 @@ def desired(settings: Settings, service: ServiceSettings, existing: Existing) ->
     trigger = existing.trigger_of(service)
     derived = names.topic_id(names.service_id(settings.project_id, service.region, service.service))
     given = names.topic_id(service.service_id) if service.service_id else ""
-    topic_id = given or existing.topic_id(settings.project_id, service) or derived
+    topic_id = given or existing.topic_id(settings.project_id, service, labels) or derived
     topic = PubsubTopic(
         project_id=settings.project_id, topic_id=topic_id, labels=labels, kept=bool(given) or topic_id != derived
     )
@@ -230,7 +276,7 @@ def desired(settings: Settings, service: ServiceSettings, existing: Existing) ->
         trigger=carrier,
         image=image,
         others=others,
-        shared=(*repositories, *made, role) if service.preview else (),
+        shared=(*repositories, *made, role),
     )
 
 
@@ -258,7 +304,8 @@ def destroyed(settings: Settings, service: ServiceSettings, existing: Existing) 
     # it says which topic is its own.
     topic = replace(deployment.topic, kept=False, depends_on=_addresses([deployment.service]))
     goes_alone = (r for r in deployment.resources if r.part_of is None and r is not deployment.image)
-    kept = {shared.address: f"the service {service.real_service} itself has it" for shared in deployment.shared}
+    users = existing.users_of_shared(service)
+    kept = {shared.address: f"{' and '.join(users)} use it, too" for shared in deployment.shared if users}
     if service.runtime_service_account:
         kept |= {
             r.address: "the account was given to the service, and may have had it before"
@@ -268,7 +315,19 @@ def destroyed(settings: Settings, service: ServiceSettings, existing: Existing) 
     if not settings.delete_topic:
         kept[topic.address] = "its askers know it; `delete_topic: true` deletes it"
     resources = tuple(topic if r is deployment.topic else r for r in goes_alone)
-    return deployment, Destruction(resources, kept)
+    return deployment, Destruction(resources, kept, _foreign(deployment.service, existing))
+
+
+def _foreign(service: CloudRunService, existing: Existing) -> tuple[Failure, ...]:
+    """The refusal of a service that is there and not ours: what it runs on is not taken from under it."""
+    found = existing.service(service.resource_name)
+    if found is None or service.canonical(found).ours:
+        return ()
+    message = f"The {service.label} exists, and this workflow did not make it: nothing of it is destroyed."
+    remedy = (
+        f"Look at it. To take it over, and then destroy it, deploy it with `adopt: true` first:\n{service.console_url}"
+    )
+    return (Failure(message, remedy),)
 
 
 def informed(plan: Plan) -> Plan:

@@ -104,7 +104,10 @@ def destroy(run: Run) -> int:
         kept = {address: why for _, destruction in parts for address, why in destruction.kept.items()}
         read = _known(deployments, existing)
         made = make_destruction(tuple(resources.values()), run.google, kept=kept, known=read)
+        made = replace(made, refusals=tuple(refusal for _, it in parts for refusal in it.refusals))
         _log_plan(run, made)
+    if made.refusals:
+        return _refuse(run, deployments, made)
     code = _carry_out(run, deployments, made, report.DESTRUCTION)
     if code == SUCCESS:
         run.announcement.retire([deployment.service.service for deployment in deployments])

@@ -363,12 +363,17 @@ def test_a_push_to_main_deploys(deployed: Chapter) -> None:
     assert list(deployed.runs) == ["deploy.yml"]
     _succeeded(deployed, "deploy")
     assert deployed.step.outputs["revision"].startswith("wind-yield-00001-")
-    assert deployed.run.concurrency == "deploy-wind-yield"
+    assert (deployed.run.jobs["deploy"].called["deploy"].concurrency or "").startswith("octue-deploy-")
 
 
 def test_a_job_may_do_what_its_workflow_says_and_no_more(deployed: Chapter) -> None:
-    assert deployed.run.jobs["deploy"].permissions == {"contents": "read", "id-token": "write"}
-    assert deployed.github == {"issues": [], "deployments": []}
+    permissions = {"contents": "read", "id-token": "write", "deployments": "write"}
+    assert deployed.run.jobs["deploy"].permissions == permissions
+    assert deployed.github["issues"] == []
+
+
+def test_the_deployment_is_shown_on_github(deployed: Chapter) -> None:
+    assert deployed.deployments(ENVIRONMENT) == [["in_progress", "success"]]
 
 
 # A pull request
@@ -405,8 +410,8 @@ def test_each_job_of_a_pull_request_may_write_what_it_shows(opened: Chapter) -> 
 
 def test_the_preview_is_shown_as_a_deployment(opened: Chapter) -> None:
     assert opened.deployments(PREVIEW_ENVIRONMENT) == [["in_progress", "success"]]
-    assert opened.deployments(ENVIRONMENT) == []
-    assert [deployment["sha"] for deployment in opened.github["deployments"]] == [opened.commit]
+    assert opened.deployments(ENVIRONMENT) == [["in_progress", "success"]]
+    assert opened.github["deployments"][-1]["sha"] == opened.commit
 
 
 def test_the_plan_is_one_comment_about_the_service_itself(opened: Chapter) -> None:
@@ -425,7 +430,8 @@ def test_another_commit_changes_the_same_preview(
 
 def test_each_commit_of_the_preview_is_shown_as_a_deployment(pushed_to: Chapter) -> None:
     """GitHub itself makes none of them inactive, as their environment is transient."""
-    assert pushed_to.deployments(PREVIEW_ENVIRONMENT) == [["in_progress", "success"], ["in_progress", "success"]]
+    states = pushed_to.deployments(PREVIEW_ENVIRONMENT)
+    assert states == [["in_progress", "success", "inactive"], ["in_progress", "success"]]
 
 
 def test_another_commit_changes_the_same_comment(opened: Chapter, pushed_to: Chapter) -> None:
@@ -512,7 +518,9 @@ def test_a_rollback_gives_the_traffic_to_the_revision_before(
 
 
 def test_a_rollback_is_shown_as_a_deployment(rolled_back: Chapter) -> None:
-    assert rolled_back.deployments(ENVIRONMENT) == [["in_progress", "success"]]
+    *before, newest = rolled_back.deployments(ENVIRONMENT)
+    assert newest == ["in_progress", "success"]
+    assert {states[-1] for states in before} == {"inactive"}
 
 
 # The end
@@ -535,7 +543,7 @@ def test_with_its_name_the_service_is_destroyed_and_its_topic_is_kept(deployed: 
 
 
 def test_a_destroyed_service_has_no_active_deployment(destroyed: Chapter) -> None:
-    assert destroyed.deployments(ENVIRONMENT) == [["in_progress", "success", "inactive"]]
+    assert {states[-1] for states in destroyed.deployments(ENVIRONMENT)} == {"inactive"}
 
 
 def test_with_its_topic_nothing_is_left(story: Story, erased: Chapter) -> None:

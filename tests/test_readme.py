@@ -154,7 +154,8 @@ def test_the_python_to_paste_is_python() -> None:
 
 def test_the_links_lead_somewhere() -> None:
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
-    anchors = {f"#{heading.lower().replace(' ', '-')}" for heading in re.findall(r"^#+ (.*)$", README, re.MULTILINE)}
+    headings = (re.sub(r"[^\w -]", "", heading) for heading in re.findall(r"^#+ (.*)$", README, re.MULTILINE))
+    anchors = {f"#{heading.lower().replace(' ', '-')}" for heading in headings}
 
     assert links
     assert all(link in anchors if link.startswith("#") else (ROOT / link).exists() for link in links)

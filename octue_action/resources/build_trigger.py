@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple, Self
 
 from octue_action.resource import Mark, Resource
 
@@ -25,7 +26,7 @@ CONTEXT = "."
 OF_PREVIEW = "octue-preview-"
 """How the tag of a preview's trigger begins."""
 
-CURRENT = "as this commit wants them"
+LOGGING = "CLOUD_LOGGING_ONLY"
 
 NEVER = "^$"
 """A branch pattern that matches no branch: a trigger that only the action runs."""
@@ -46,7 +47,7 @@ class BuildTrigger(Resource):
     :param build_secrets: names of secrets in Secret Manager, given to the Dockerfile as build arguments.
     :param tags: say whose it is, since triggers have no labels.
     :param other_tags: of an actual trigger: those that others have put there.
-    :param steps: whether the build steps are what the parameters above make them.
+    :param build: each step of the build as a text, by its id, and what else is said of it.
     """
 
     kind: ClassVar[str] = "build_trigger"
@@ -65,7 +66,12 @@ class BuildTrigger(Resource):
     branch_pattern: str
     build_service_account: str | None
     disabled: bool = False
-    steps: str = CURRENT
+    build: Mapping[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Say what the parameters make of the build."""
+        said = {step.id: step.text for step in self._steps()}
+        self._set_build(said | _others(LOGGING, {secret: secret for secret in self.build_secrets}, "true"))
 
     @property
     def name(self) -> str:
@@ -130,17 +136,21 @@ class BuildTrigger(Resource):
 
     def _canonical(self, trigger: cloudbuild_v1.BuildTrigger) -> Self:
         event = trigger.repository_event_config
-        return replace(
+        actual = replace(
             self,
             repository=event.repository or f"{trigger.github.owner}/{trigger.github.name}",
             branch_pattern=(event.push if event.repository else trigger.github.push).branch,
             build_service_account=trigger.service_account.rpartition("/")[2] or None,
             disabled=trigger.disabled,
-            steps=CURRENT if _essence(trigger.build) == _essence(self._build()) else "other",
             tags=self.tags if (ours := self._is_ours(trigger.tags)) else tuple(trigger.tags),
             other_tags=tuple(tag for tag in trigger.tags if tag not in self.tags),
             ours=ours,
         )
+        actual._set_build(_texts(trigger))
+        return actual
+
+    def _set_build(self, build: Mapping[str, str]) -> None:
+        object.__setattr__(self, "build", build)  # the class is frozen for everybody else
 
     def _is_ours(self, tags: Iterable[str]) -> bool:
         """Whether it has our tags, and is not that of a preview which happens to be called like this service."""
@@ -168,26 +178,32 @@ class BuildTrigger(Resource):
             trigger.service_account = f"projects/{self.project_id}/serviceAccounts/{self.build_service_account}"
         return trigger
 
+    def _steps(self) -> tuple[_Step, ...]:
+        tagged = f"{self.image}:$COMMIT_SHA"
+        arguments = [f"--build-arg={secret}" for secret in self.build_secrets]
+        build = ("build", "--tag", tagged, "--file", self.dockerfile, *arguments, CONTEXT)
+        return (
+            _Step("build", DOCKER, build, secrets=self.build_secrets),
+            _Step("push", DOCKER, ("push", tagged)),
+            _Step("update", GCLOUD, ("-c", self._update_script(tagged)), entrypoint="bash"),
+        )
+
     def _build(self) -> cloudbuild_v1.Build:
         from google.cloud.devtools import cloudbuild_v1
 
-        tagged = f"{self.image}:$COMMIT_SHA"
-        arguments = [f"--build-arg={secret}" for secret in self.build_secrets]
         build = cloudbuild_v1.Build(
             steps=[
                 cloudbuild_v1.BuildStep(
-                    id="build",
-                    name=DOCKER,
-                    args=["build", "--tag", tagged, "--file", self.dockerfile, *arguments, CONTEXT],
-                    secret_env=list(self.build_secrets),
-                ),
-                cloudbuild_v1.BuildStep(id="push", name=DOCKER, args=["push", tagged]),
-                cloudbuild_v1.BuildStep(
-                    id="update", name=GCLOUD, entrypoint="bash", args=["-c", self._update_script(tagged)]
-                ),
+                    id=step.id,
+                    name=step.image,
+                    entrypoint=step.entrypoint,
+                    args=list(step.args),
+                    secret_env=list(step.secrets),
+                )
+                for step in self._steps()
             ],
             # A build with an account of its own is refused without it, and it needs no bucket.
-            options=cloudbuild_v1.BuildOptions(logging=cloudbuild_v1.BuildOptions.LoggingMode.CLOUD_LOGGING_ONLY),
+            options=cloudbuild_v1.BuildOptions(logging=getattr(cloudbuild_v1.BuildOptions.LoggingMode, LOGGING)),
             tags=list(self.tags),
         )
         if self.build_secrets:
@@ -216,10 +232,54 @@ class BuildTrigger(Resource):
         )
 
 
-def _essence(build: cloudbuild_v1.Build) -> tuple[object, ...]:
-    """What we set in a build, without what Cloud Build fills in."""
-    return (
-        tuple((s.name, s.entrypoint, tuple(s.args), tuple(s.secret_env)) for s in build.steps),
-        build.options.logging,
-        tuple((s.version_name, s.env) for s in build.available_secrets.secret_manager),
-    )
+_VALUE = re.compile(r"(--(?:build-arg|set-env-vars|update-env-vars)[= ]\w+=)\S+")
+"""The value of a variable in an argument, which in a step that others have written may be a secret."""
+
+
+class _Step(NamedTuple):
+    """A step of a build.
+
+    :param image: of the container that it runs in.
+    :param secrets: names of the secrets that it gets.
+    """
+
+    id: str
+    image: str
+    args: tuple[str, ...]
+    entrypoint: str = ""
+    secrets: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """All of it on one line, without values of variables."""
+        secrets = f" (secrets: {', '.join(self.secrets)})" if self.secrets else ""
+        words = " ".join(" ".join([self.image, self.entrypoint, *self.args]).split())
+        return _VALUE.sub(r"\1…", words) + secrets
+
+
+def _others(logging: str, secrets: Mapping[str, str], updates: str) -> dict[str, str]:
+    """What is said of a build beside its steps.
+
+    :param secrets: variable -> the secret's name.
+    :param updates: the value of the substitution ``UPDATES_SERVICE``.
+    """
+    texts = {f"secret {variable}": secret for variable, secret in secrets.items()}
+    return {"logging": logging, f"substitution {UPDATES_SERVICE}": updates, **texts}
+
+
+def _texts(trigger: cloudbuild_v1.BuildTrigger) -> dict[str, str]:
+    """What a trigger says of its builds, without what Cloud Build fills in."""
+    build = trigger.build
+    steps = [
+        _Step(step.id or f"step {number}", step.name, tuple(step.args), step.entrypoint, tuple(step.secret_env))
+        for number, step in enumerate(build.steps, start=1)
+    ]
+    secrets = {it.env: _secret_name(it.version_name) for it in build.available_secrets.secret_manager}
+    others = _others(build.options.logging.name, secrets, trigger.substitutions.get(UPDATES_SERVICE, ""))
+    return {step.id: step.text for step in steps} | others
+
+
+def _secret_name(version_name: str) -> str:
+    """The secret's name where its newest version is meant, and else all that is said."""
+    match = re.fullmatch("projects/[^/]+/secrets/([^/]+)/versions/latest", version_name)
+    return match[1] if match else version_name

@@ -53,6 +53,8 @@ class CloudRunService(Resource):
     :param ingress: ``internal`` or ``all``.
     :param service_account: e-mail of the account it runs as.
     :param image: the container image.
+    :param command: what the container starts in place of what the image says.
+    :param args: what it is started with.
     :param environment: the container's variables, all of them.
     :param secrets: variable -> ``secret:version`` of Secret Manager, all of them.
     :param memory: in bytes.
@@ -76,6 +78,8 @@ class CloudRunService(Resource):
     location: Annotated[str, Mark.IDENTITY]
     service: Annotated[str, Mark.IDENTITY]
     image: str
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
     service_account: str
     ingress: str
     needs_token: bool = True
@@ -206,6 +210,8 @@ class CloudRunService(Resource):
         return replace(
             self,
             image=container.image if container else "",
+            command=tuple(container.command) if container else (),
+            args=tuple(container.args) if container else (),
             service_account=template.service_account,
             ingress=_INGRESS_NAMES.get(service.ingress.name, str(service.ingress.name)),
             needs_token=not service.invoker_iam_disabled,
@@ -276,6 +282,7 @@ class CloudRunService(Resource):
         from google.cloud import run_v2
 
         container.image = self.image
+        container.command, container.args = list(self.command), list(self.args)
         variables = [
             *(run_v2.EnvVar(name=name, value=value) for name, value in self.environment.items()),
             *(_secret_variable(name, secret) for name, secret in self.secrets.items()),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from google.cloud import eventarc_v1, run_v2
+from google.pubsub_v1.types import pubsub
 
 from octue_action.deployment import ORDER, Deployment, Destruction, Existing, desired, destroyed, informed, known
 from octue_action.plan import Action, Change, Plan
@@ -379,7 +380,7 @@ def test_a_preview_shares_only_images_and_accounts_with_the_service(deploy: Depl
         f"container_image.my-org-sum:{COMMIT[:12]}",
     }
     assert {r.address for r in preview.shared} == shared - {f"container_image.my-org-sum:{COMMIT[:12]}"}
-    assert real.shared == ()
+    assert {r.address for r in real.shared} == {r.address for r in preview.shared}
 
 
 def test_what_a_preview_shares_is_made_just_as_the_service_makes_it(deploy: Deploy) -> None:
@@ -430,12 +431,13 @@ def test_a_preview_keeps_no_instances(deploy: Deploy) -> None:
 def destroy(environment: dict[str, str]) -> Callable[..., Destruction]:
     """What goes with these inputs, and these triggers there already."""
 
-    def make(*triggers: eventarc_v1.Trigger, **inputs: str) -> Destruction:
+    def make(*triggers: eventarc_v1.Trigger, neighbours: Iterable[run_v2.Service] = (), **inputs: str) -> Destruction:
         given = {f"INPUT_{name.upper()}": value for name, value in inputs.items()}
         confirm = "-".join(["my-org-sum", *([inputs["preview"]] if "preview" in inputs else [])])
         settings = load(environment | {"INPUT_MODE": "destroy", "INPUT_CONFIRM": confirm} | given)
         (service,) = settings.services
-        return destroyed(settings, service, Existing({"europe-west1": triggers}, {}))[1]
+        existing = Existing({"europe-west1": triggers}, {}, neighbours={"europe-west1": neighbours})
+        return destroyed(settings, service, existing)[1]
 
     return make
 
@@ -451,10 +453,45 @@ def test_all_but_the_topic_goes_unless_that_is_said_too(destroy: Callable[..., D
     assert ["delete_topic: true" in why for why in destroy().kept.values()] == [True]
 
 
-def test_a_preview_leaves_what_it_shares(destroy: Callable[..., Destruction]) -> None:
-    destruction = destroy(preview="pr-7", delete_topic="true")
-    assert gone(destruction) == [BuildTrigger, PubsubTopic, CloudRunService, EventarcTrigger]
-    assert set(destruction.kept.values()) == {"the service my-org-sum itself has it"}
+def running(name: str, preview: str = "") -> run_v2.Service:
+    """A Cloud Run service of the region, and the suffix of the preview that it is."""
+    labels = {"octue-preview": preview} if preview else {}
+    return run_v2.Service(name=f"{LOCATION}/services/{name}", labels=labels)
+
+
+ALONE = [BuildTrigger, PubsubTopic, CloudRunService, EventarcTrigger]
+SHARED = [ServiceAccount, ArtifactRepository, IamMember]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "neighbours", "users"),
+    [
+        ({"preview": "pr-7"}, [running("my-org-sum"), running(PREVIEW, "pr-7")], "my-org-sum"),
+        ({"preview": "pr-7"}, [running("my-org-sum-pr-8", "pr-8")], "my-org-sum-pr-8"),
+        ({}, [running("my-org-sum"), running(PREVIEW, "pr-7")], PREVIEW),
+        ({}, [running(PREVIEW, "pr-7"), running("my-org-sum-b", "b")], f"my-org-sum-b and {PREVIEW}"),
+    ],
+)
+def test_what_a_service_and_its_previews_share_stays_while_another_of_them_is_there(
+    destroy: Callable[..., Destruction], inputs: dict[str, str], neighbours: list[run_v2.Service], users: str
+) -> None:
+    destruction = destroy(neighbours=neighbours, delete_topic="true", **inputs)
+    assert gone(destruction) == ALONE
+    assert set(destruction.kept.values()) == {f"{users} use it, too"}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "neighbours"),
+    [
+        ({"preview": "pr-7"}, [running(PREVIEW, "pr-7")]),
+        ({}, [running("my-org-sum"), running("my-org-sum-pr-7"), running("other"), running("other-pr-7", "pr-7")]),
+    ],
+)
+def test_the_last_one_takes_it_along_whoever_has_names_that_are_alike(
+    destroy: Callable[..., Destruction], inputs: dict[str, str], neighbours: list[run_v2.Service]
+) -> None:
+    destruction = destroy(neighbours=neighbours, delete_topic="true", **inputs)
+    assert set(gone(destruction)) == {*ALONE, *SHARED}
 
 
 def test_the_role_of_an_account_that_was_given_stays(destroy: Callable[..., Destruction]) -> None:
@@ -462,6 +499,28 @@ def test_the_role_of_an_account_that_was_given_stays(destroy: Callable[..., Dest
     assert IamMember not in gone(destruction)
     assert ServiceAccount not in gone(destruction)
     assert any("given to the service" in why for why in destruction.kept.values())
+
+
+def topic(service_id: str, **labels: str) -> pubsub.Topic:
+    ours = {"managed-by": "octue-action", "octue-service": "my-org-sum", "github-repository-id": "1296269"}
+    return pubsub.Topic(name=f"projects/my-project/topics/octue.services.{service_id}", labels=ours | labels)
+
+
+@pytest.mark.parametrize(
+    ("topics", "found"),
+    [
+        ([topic(OLD_ID)], True),
+        ([topic(OLD_ID, **{"octue-service": "other"}), topic(GIVEN_ID, **{"octue-preview": "pr-7"})], False),
+        ([topic(OLD_ID), topic(f"{OLD_ID}.answers.{GIVEN_ID}")], True),
+        ([topic(OLD_ID), topic(GIVEN_ID)], False),
+    ],
+)
+def test_where_nothing_else_says_it_the_topic_with_our_labels_is_the_services(
+    environment: dict[str, str], topics: list[pubsub.Topic], *, found: bool
+) -> None:
+    settings = load(environment)
+    deployment = desired(settings, settings.services[0], Existing({}, {}, topics))
+    assert (deployment.service_id == OLD_ID) is found
 
 
 def test_what_was_built_goes_also_where_a_ready_image_is_named(destroy: Callable[..., Destruction]) -> None:

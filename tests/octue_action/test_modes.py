@@ -259,15 +259,33 @@ def test_a_destruction_that_is_not_confirmed_sends_nothing(job: Job) -> None:
     assert job.look() == before
 
 
-def test_what_is_not_ours_is_told_and_left_alone(job: Job, world: World) -> None:
-    run(job)
+def test_of_a_service_that_is_not_ours_nothing_is_destroyed_nor_said_to_be_gone(job: Job, world: World) -> None:
+    run(job, token=True)
     _disown(world)
+    before = job.look()
 
-    destroyed = run(job, "destroy", confirm="sum", adopt="true")
+    refused = run(job, "destroy", token=True, confirm="sum", adopt="true", delete_topic="true")
 
-    assert destroyed.code == 0
-    assert f"= Cloud Run service {SERVICE} left alone: this workflow did not make it" in destroyed.log.text
-    assert [service["name"] for service in destroyed.world["services"]["services"]] == [SERVICE_NAME]
+    assert (refused.code, refused.writes) == (1, [])
+    assert job.look() == before
+    assert f"= Cloud Run service {SERVICE} left alone: this workflow did not make it" in refused.log.text
+    assert "nothing of it is destroyed" in refused.errors[0]
+    assert "something is in the way" in refused.summary
+    assert "gone" not in refused.readable
+
+
+def test_the_topic_that_a_destruction_has_left_is_found_again_whatever_its_id(job: Job) -> None:
+    service_id = "11111111-2222-4333-8444-555555555555"
+    first = run(job, service_id=service_id)
+    assert run(job, "destroy", confirm="sum").code == 0
+
+    again = run(job)
+
+    assert again.outputs["service_id"] == first.outputs["service_id"] == service_id
+    assert run(job, "destroy", confirm="sum").code == 0
+    gone = run(job, "destroy", confirm="sum", delete_topic="true")
+    assert gone.code == 0
+    assert gone.world["topics"] == {}
 
 
 def test_what_needs_what_cannot_be_deleted_stays_and_the_log_says_so(job: Job, world: World) -> None:
@@ -394,6 +412,23 @@ def test_a_preview_is_shown_in_an_environment_of_its_own_that_does_not_last(job:
     ]
     assert github(job)["deployments"][-1]["transient_environment"]
     assert states(job)[0][1][-1] == "success"
+
+
+def test_of_a_preview_only_the_newest_deployment_is_shown_as_active(job: Job) -> None:
+    for _ in range(3):
+        job.commit({"more.txt": str(len(job.runs))})
+        run(job, token=True, preview="pr-7")
+
+    assert [shown[-1] for _, shown in states(job)] == ["inactive", "inactive", "success"]
+
+
+def test_an_image_of_somebody_elses_is_shown_as_a_deployment_of_this_commit(job: Job) -> None:
+    image = run(job).outputs["image"].replace("my-org-sum:", "other:").partition(":")[0] + f":{'a' * 40}"
+    assert run(job, "destroy", confirm="sum").code == 0
+
+    run(job, token=True, image=image)
+
+    assert github(job)["deployments"][0]["sha"] == job.environment()["GITHUB_SHA"]
 
 
 @pytest.mark.parametrize("method", ["github.rest.*", "*/CreateDeployment", "*/CreateDeploymentStatus"])

@@ -280,14 +280,39 @@ def test_a_preview_stands_beside_the_service_and_goes_without_a_trace(worlds: Wo
         assert differences(before, things(cloud)) == []
 
 
-def test_a_preview_that_comes_first_leaves_what_the_service_then_takes_for_its_own(worlds: Worlds) -> None:
+def test_a_preview_that_comes_first_and_goes_leaves_nothing(worlds: Worlds, nothing: dict[str, Any]) -> None:
     with worlds.fresh("empty") as cloud:
         succeeded(cloud.deploy(PREVIEW))
         succeeded(cloud.deploy(DESTROY_PREVIEW))
         cloud.settle()
+        assert differences(nothing, things(cloud)) == []
+
+
+def test_what_a_preview_has_made_first_the_service_takes_for_its_own(worlds: Worlds) -> None:
+    with worlds.fresh("empty") as cloud:
+        succeeded(cloud.deploy(PREVIEW))
 
         made = cloud.deploy()
 
         succeeded(made)
         assert len(made.world["builds"]["builds"]) == 1
-        assert made.world["services"]["services"][0]["name"] == SERVICE_NAME
+        assert "adopt" not in made.log.text
+
+
+def test_a_service_that_goes_leaves_its_previews_what_they_share_and_the_last_of_them_takes_it(
+    worlds: Worlds, nothing: dict[str, Any]
+) -> None:
+    with worlds.fresh("complete") as cloud:
+        preview = cloud.deploy(PREVIEW)
+        succeeded(preview)
+
+        gone = cloud.deploy(DESTROY)
+
+        succeeded(gone)
+        assert f"left alone: {SERVICE}-pr-7 use it, too" in gone.log.text
+        again = cloud.deploy(PREVIEW)
+        succeeded(again)
+        assert again.writes == []
+        succeeded(cloud.deploy(DESTROY_PREVIEW))
+        cloud.settle()
+        assert differences(nothing, things(cloud)) == []

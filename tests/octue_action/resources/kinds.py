@@ -292,6 +292,8 @@ def _adorn_service(service: run_v2.Service) -> None:
 
 SERVICE_DRIFTS: Mapping[str, Act] = {
     "image": edit_container(lambda container: setattr(container, "image", IMAGES[1])),
+    "command": edit_container(lambda container: setattr(container, "command", ["python", "-S", "-E", "/server.py"])),
+    "args": edit_container(lambda container: setattr(container, "args", ["python", "-S", "-E", "/server.py"])),
     "service_account": _set("template.service_account", ACCOUNTS[1]),
     "ingress": _set("ingress", run_v2.IngressTraffic.INGRESS_TRAFFIC_ALL),
     "needs_token": _set("invoker_iam_disabled", True),
@@ -359,7 +361,7 @@ BUILD_TRIGGER_DRIFTS: Mapping[str, Act] = {
     ),
     "disabled": edit_build_trigger(["disabled"], disabled=True),
     "tags": edit_build_trigger(["tags"], tags=["science"]),
-    "steps": edit_build_trigger(
+    "build": edit_build_trigger(
         ["build.steps"], build={"steps": [{"name": "gcr.io/cloud-builders/docker", "args": ["build", "."]}]}
     ),
 }

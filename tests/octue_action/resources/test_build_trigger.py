@@ -125,14 +125,46 @@ def test_its_steps_build_push_and_update(trigger: BuildTrigger, google: Google) 
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_what_the_steps_are_made_of_is_drift_of_the_steps(
+def test_what_the_build_is_made_of_is_drift_of_the_build(
     changes: dict[str, object], trigger: BuildTrigger, google: Google
 ) -> None:
     trigger.create(google)
     changed = replace(trigger, **changes)  # type: ignore[arg-type]  # each of its own type
-    assert [field.name for field in diff(changed, reading(changed, google))] == ["steps"]
+    assert {field.name.partition("[")[0] for field in diff(changed, reading(changed, google))} == {"build"}
     assert deploy(changed, google) is Status.APPLIED
     assert deploy(changed, google) is Status.UNCHANGED
+
+
+def test_a_plan_says_what_differs_in_which_step(trigger: BuildTrigger, google: Google) -> None:
+    trigger.create(google)
+    changed = replace(trigger, dockerfile="docker/Dockerfile", build_secrets=("token",))
+    fields = {field.name: (field.before, field.after) for field in diff(changed, reading(changed, google))}
+    assert fields.keys() == {"build[build]", "build[secret token]"}
+    assert fields["build[secret token]"] == (None, "token")
+    before, after = fields["build[build]"]
+    assert "--file Dockerfile ." in before
+    assert "--file docker/Dockerfile --build-arg=token . (secrets: token)" in after
+
+
+def test_pushes_that_update_nothing_any_more_are_drift(trigger: BuildTrigger, google: Google) -> None:
+    trigger.create(google)
+    edit_build_trigger(["substitutions"], substitutions={"_UPDATE_SERVICE": "false"})(google, trigger)
+    (field,) = diff(trigger, reading(trigger, google))
+    assert (field.name, field.before, field.after) == ("build[substitution _UPDATE_SERVICE]", "false", "true")
+    assert deploy(trigger, google) is Status.APPLIED
+    assert deploy(trigger, google) is Status.UNCHANGED
+
+
+@pytest.mark.parametrize(
+    "argument", ["--build-arg=TOKEN=secret", "--build-arg TOKEN=secret", "--set-env-vars=A=secret"]
+)
+def test_no_value_in_somebody_elses_step_is_shown(trigger: BuildTrigger, google: Google, argument: str) -> None:
+    trigger.create(google)
+    step = {"name": "gcr.io/cloud-builders/docker", "args": ["build", *argument.split(), "."]}
+    edit_build_trigger(["build.steps"], build={"steps": [step]})(google, trigger)
+    shown = reading(trigger, google).build["step 1"]
+    assert "secret" not in shown
+    assert argument.partition("=secret")[0] in shown
 
 
 def test_what_cloud_build_fills_into_the_steps_is_no_drift(trigger: BuildTrigger, google: Google) -> None:
