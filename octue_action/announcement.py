@@ -46,6 +46,7 @@ class Announcement:
         # One thread: what is begun is ended after it, and the deployment does not wait for either.
         self._pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="github")
         self._begun: dict[str, int] = {}
+        self._is_refused = False
 
     def show_plan(self, page: str, deployments: Sequence[Deployment]) -> None:
         """Show a plan as the one comment on the pull request that this run is for, if it is for one."""
@@ -109,6 +110,8 @@ class Announcement:
 
     def _begin(self, services: Mapping[str, str]) -> None:
         for service, commit in services.items():
+            if self._is_refused:  # what GitHub refuses for one it refuses for all, and each takes its time
+                return
             with self._warning(f"The deployment of {service} is not shown"):
                 self._begun[service] = self._github(commit).begin_deployment(
                     self._environment(service),
@@ -118,6 +121,8 @@ class Announcement:
 
     def _end(self, urls: Mapping[str, str], description: str) -> None:
         for service, deployment in self._begun.items():
+            if self._is_refused:
+                return
             with self._warning(f"How the deployment of {service} ended is not shown"):
                 if service in urls:
                     self._github().end_deployment(deployment, "success", environment_url=urls[service])
@@ -152,6 +157,7 @@ class Announcement:
         try:
             yield
         except GitHubError as error:
+            self._is_refused = True
             error.message = f"{what}: {error.message}"
             warn(error, TITLE, self._runner)
 

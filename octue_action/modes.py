@@ -284,7 +284,8 @@ class _Story:
             if failure not in self._annotated:
                 self._annotated.append(failure)
                 annotate(failure, title, run.runner)
-        if cancellation.asked or any(outcome.is_cut_short for outcome in self._outcomes):
+        is_unanswered = asked is not None and asked.failure is not None and cancellation.asked
+        if is_unanswered or any(outcome.is_cut_short for outcome in self._outcomes):
             annotate_ended(report.GOES_ON, run.runner, cancellation)
             return cancellation.exit_code
         if not failures and asked is None:

@@ -443,6 +443,17 @@ def test_a_deployment_that_github_does_not_show_has_succeeded_all_the_same(job: 
     assert SERVICE in warning.message
 
 
+def test_what_github_refuses_for_one_service_is_not_asked_for_the_others(job: Job) -> None:
+    services = [f"  - {{name: sum-{n}, project_name: my-project, region: europe-west1}}" for n in range(3)]
+    job.commit({"octue.yaml": "\n".join(["services:", *services])})
+
+    made = run(job, github_token=job.world.github.job_token(permissions={"contents": "read"}))
+
+    assert made.code == 0, made.stdout
+    assert len(made.log.of_kind("warning")) == 1
+    assert sum("github.rest" in request.method for request in job.world.requests) == 1
+
+
 def test_a_token_that_may_not_do_it_is_told_which_permission_it_lacks(job: Job, world: World) -> None:
     made = run(job, github_token=world.github.job_token(permissions={"contents": "read"}))
 
