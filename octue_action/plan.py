@@ -233,4 +233,6 @@ def _field_as_json(field: FieldChange) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """A value as JSON has it: what has words of its own, as an amount of CPU or memory, is told in these."""
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
     return value if type(value) in {str, int, float, bool, type(None)} else str(value)

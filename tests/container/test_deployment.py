@@ -52,5 +52,5 @@ def _hold_outputs(result: StepResult, declared: frozenset[str]) -> None:
     """Each output that action.yml declares is set, and no other, and reaches the jobs that need this one."""
     assert set(result.outputs) == declared
     assert [name for name, value in result.outputs.items() if not value] == ["answer"]  # as nothing was asked
-    assert result.job_outputs == result.outputs
+    assert result.job_outputs == {name: value for name, value in result.outputs.items() if value}
     assert json.loads(result.outputs["services"])["wind-yield"]["service_url"] == result.outputs["service_url"]
