@@ -305,7 +305,8 @@ def destroyed(settings: Settings, service: ServiceSettings, existing: Existing) 
     topic = replace(deployment.topic, kept=False, depends_on=_addresses([deployment.service]))
     goes_alone = (r for r in deployment.resources if r.part_of is None and r is not deployment.image)
     users = existing.users_of_shared(service)
-    kept = {shared.address: f"{' and '.join(users)} use it, too" for shared in deployment.shared if users}
+    use = f"{' and '.join(users)} {'uses' if len(users) == 1 else 'use'} it, too"
+    kept = {shared.address: use for shared in deployment.shared if users}
     if service.runtime_service_account:
         kept |= {
             r.address: "the account was given to the service, and may have had it before"

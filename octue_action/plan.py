@@ -22,6 +22,7 @@ VERSION = 1
 Purpose = Literal["deploy", "destroy", "rollback"]
 
 NOT_OURS = "this workflow did not make it"
+NOT_THERE = "there is none"
 
 
 class Action(enum.StrEnum):
@@ -172,7 +173,7 @@ def compare(desired: Resource, actual: Resource | None) -> Change:
 def deletion(resource: Resource, actual: Resource | None) -> Change:
     """What must happen for a resource to be gone, if it is ours."""
     if actual is None or not actual.is_there:
-        return Change(resource, Action.NO_OP, reason="there is none")
+        return Change(resource, Action.NO_OP, reason=NOT_THERE)
     if not actual.ours:
         return Change(resource, Action.NO_OP, actual=actual, reason=NOT_OURS)
     return Change(resource, Action.DELETE, actual=actual)

@@ -9,12 +9,12 @@ import html
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from octue_action.apply import Outcome, Status
 from octue_action.failure import Failure
-from octue_action.plan import Action, Change, Plan
+from octue_action.plan import NOT_THERE, Action, Change, Plan
 from octue_action.runner import visible
 
 if TYPE_CHECKING:
@@ -35,6 +35,11 @@ _WILL = {
     Action.UPDATE: "will be changed",
     Action.REPLACE: "will be replaced",
     Action.DELETE: "will be deleted",
+}
+_IS = {
+    Action.CREATE: "is missing",
+    Action.UPDATE: "differs",
+    Action.REPLACE: "differs, and can only be made anew",
 }
 _WAS = {
     Action.NO_OP: "unchanged",
@@ -125,9 +130,12 @@ def plan_sentence(plan: Plan) -> str:
     """How many resources the plan creates, changes, replaces, deletes and leaves alone."""
     counts = {action: sum(change.action is action for change in plan.changes) for action in Action}
     if plan.purpose == "destroy":
-        return f"Plan: {counts[Action.DELETE]} to delete, {counts[Action.NO_OP]} left alone."
+        absent = sum(change.reason == NOT_THERE for change in plan.changes)
+        left = f"{counts[Action.NO_OP] - absent} left alone, {absent} not there"
+        return f"Plan: {counts[Action.DELETE]} to delete, {left}. What is part of them goes with them."
     if not plan.has_changes:
-        return f"Nothing to do: all {len(plan.changes)} resources are as they should be."
+        which = f"all {len(plan.changes)} resources are as they" if len(plan.changes) > 1 else "the resource is as it"
+        return f"Nothing to do: {which} should be."
     return (
         f"Plan: {counts[Action.CREATE]} to create, {counts[Action.UPDATE]} to change, "
         f"{counts[Action.REPLACE]} to replace, {counts[Action.NO_OP]} unchanged."
@@ -159,8 +167,11 @@ def plan_summary(plan: Plan, deployments: Sequence[Deployment]) -> str:
 
 def drift_lines(plan: Plan) -> list[str]:
     """What is not as it should be, for the log: only that."""
-    changed = replace(plan, changes=tuple(c for c in plan.changes if c.action is not Action.NO_OP))
-    return [*(refusal.message for refusal in plan.refusals), *plan_lines(changed)[:-1]]
+    lines = [refusal.message for refusal in plan.refusals]
+    for change in _drifted(plan):
+        lines.append(f"{change.resource.label} {_IS[change.action]}")
+        lines += [f"    {line}" for line in _drift_texts(change)]
+    return [*lines, *_moved(plan)]
 
 
 def drift_summary(plan: Plan, deployments: Sequence[Deployment], commit: str) -> str:
@@ -172,15 +183,51 @@ def drift_summary(plan: Plan, deployments: Sequence[Deployment], commit: str) ->
     if not drifts(plan):
         return _page(
             f"<h2>✅ {names}: no drift</h2>",
-            f"All {len(plan.changes)} resources are as commit <code>{_text(commit[:12])}</code> wants them.",
+            f"All {len(plan.changes)} resources are as octue.yaml and commit <code>{_text(commit[:12])}</code> want.",
         )
     return _page(
         f"<h2>⚠️ {names}: drift</h2>",
-        f"This is not as commit <code>{_text(commit[:12])}</code> wants it. {_text(plan_sentence(plan))} Nothing was "
-        "changed: a deployment changes it back.",
+        f"This is not as octue.yaml and commit <code>{_text(commit[:12])}</code> want it. Nothing was changed: a "
+        "deployment changes it.",
+        *map(_text, _moved(plan)),
         *_all_explained(plan.refusals),
-        _plan_table(plan, only_changes=True),
+        _table(("Resource", "Name", "What differs"), [_drift_row(change) for change in _drifted(plan)]),
     )
+
+
+def _drifted(plan: Plan) -> list[Change]:
+    return [change for change in plan.changes if change.action is not Action.NO_OP]
+
+
+def _drift_row(change: Change) -> str:
+    details = "".join(f"<br><code>{_text(line)}</code>" for line in _drift_texts(change))
+    return _row(change.actual or change.resource, f"{_IS[change.action]}{details}")
+
+
+def _drift_texts(change: Change) -> list[str]:
+    """The fields in which something is not as it is wanted; of what is missing none."""
+    return [_drift_text(field) for field in change.fields] if change.action is not Action.CREATE else []
+
+
+def _drift_text(field: FieldChange) -> str:
+    if field.after is None:
+        return f"{field.name}: not wanted"
+    if field.before is None:
+        return f"{field.name}: missing"
+    if field.sensitive:
+        return f"{field.name}: differs"
+    return f"{field.name}: is {_value_text(field.before)}, wanted {_value_text(field.after)}"
+
+
+def _moved(plan: Plan) -> list[str]:
+    """What to know of services whose traffic is pinned, as a rollback leaves it."""
+    return [
+        f"{change.resource.name} is rolled back, or somebody has moved its traffic: {field.before} serves. The next "
+        "deployment goes forward again: mend the commit first."
+        for change in _drifted(plan)
+        for field in change.fields
+        if field.name == "traffic" and field.before is not None
+    ]
 
 
 def drifts(plan: Plan) -> bool:
@@ -261,13 +308,12 @@ def _services(deployments: Sequence[Deployment]) -> str:
     return _text(", ".join(deployment.service.service for deployment in deployments))
 
 
-def _plan_table(plan: Plan, *, only_changes: bool = False) -> str:
+def _plan_table(plan: Plan) -> str:
     rows = [
-        _row(_SIGNS[change.action], change.actual or change.resource, _plan_cell(change, plan))
+        _row(change.actual or change.resource, _plan_cell(change, plan), sign=_SIGNS[change.action])
         for change in plan.changes
-        if not only_changes or change.action is not Action.NO_OP
     ]
-    return _table(("", "Resource", "Name", "Plan"), rows) if rows else ""
+    return _table(("", "Resource", "Name", "Plan"), rows)
 
 
 def _plan_cell(change: Change, plan: Plan) -> str:
@@ -365,7 +411,7 @@ def _outcome_row(outcome: Outcome) -> str:
         done += f' (<a href="{_text(log_url)}">log of the build</a>)'
     elif log_url:
         done += f" (log of the build: <code>{_text(log_url)}</code>)"
-    return _row(_ICONS[outcome.status], outcome.resource or outcome.change.resource, done, took)
+    return _row(outcome.resource or outcome.change.resource, done, took, sign=_ICONS[outcome.status])
 
 
 def _cut_short(outcome: Outcome) -> str:
@@ -394,12 +440,14 @@ def _all_explained(failures: Iterable[Failure]) -> list[str]:
 
 def _explained(message: str, remedy: str) -> str:
     what_to_do = f"\n\nWhat to do:\n\n<pre>{_preformatted(remedy)}</pre>" if remedy else ""
+    if remedy.startswith(CONSOLE) and "\n" not in remedy:
+        what_to_do = f'\n\n<p>What to do: look at <a href="{_text(remedy)}">{_text(remedy)}</a></p>'
     return f"<blockquote>{_text(message, keep_lines=True)}</blockquote>{what_to_do}"
 
 
-def _row(sign: str, resource: Resource, *cells_behind: str) -> str:
+def _row(resource: Resource, *cells_behind: str, sign: str = "") -> str:
     name = f'<a href="{_text(resource.console_url)}">{_text(resource.name)}</a>'
-    cells = [sign, _text(resource.title), name, *cells_behind]
+    cells = [*([sign] if sign else []), _text(resource.title), name, *cells_behind]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 

@@ -162,6 +162,8 @@ def diff(desired: Resource, actual: Resource | None) -> tuple[FieldChange, ...]:
     changes: list[FieldChange] = []
     for name, marks in _compared_fields(type(desired)).items():
         before, after = getattr(actual, name, None), getattr(desired, name)
+        if actual is None and after == ():
+            continue  # nothing is said of what is new
         if after is None or (desired.only is not None and name not in desired.only):
             continue
         if isinstance(after, Mapping):

@@ -115,8 +115,9 @@ def _first(
     found = next(iter(candidates), None)
     if found is not None:
         return found
-    names = "\n".join(map(name_of, revisions[:MOST_NAMED]))
-    remedy = f"Name one of these, newest first, in `revision`:\n{names}" if names else "Deploy again:\nmode: deploy"
+    names = [name for name in map(name_of, revisions) if name != service.revision][:MOST_NAMED]
+    listed = "\n".join(["Name one of these, newest first, in `revision`:", *names])
+    remedy = listed if names else "There is no other revision. Deploy an earlier commit instead."
     raise Failure(f"The {service.label} has no {what} that is ready.", remedy)
 
 

@@ -249,11 +249,11 @@ def _unconfirmed(confirm: Given | None, services: Sequence[ServiceSettings]) -> 
         {it.service, f"{it.name}{suffix}", f"{it.namespace}/{it.name}{suffix}" if it.namespace else it.service}
         for it, suffix in zip(services, suffixes, strict=True)
     ]
-    for service, ways in zip(services, allowed, strict=True):
-        if service.service and not ways.intersection(said):
-            message = f"The service {shown(service.service)} would be destroyed, and `confirm` does not name it."
-            yield given.problem(message, f"confirm: {', '.join(it.service for it in services)}")
-    for name in said:
+    unnamed = [it for it, ways in zip(services, allowed, strict=True) if it.service and not ways.intersection(said)]
+    for service in unnamed:
+        message = f"The service {shown(service.service)} would be destroyed, and `confirm` does not name it."
+        yield given.problem(message, f"confirm: {', '.join(it.service for it in services)}")
+    for name in said if not unnamed else ():
         if not any(name in ways for ways in allowed):
             known = [it.service for it in services]
             message = f"{given.subject} names {shown(name)}, which is not to be destroyed.{perhaps(name, known)}"
@@ -264,7 +264,7 @@ def _without_effect(given: Mapping[str, Given], mode: Mode) -> Iterator[Problem]
     """Inputs that this mode does not look at."""
     for name, modes in _OF_MODES.items():
         if name in given and given[name].text != INPUTS[name].default and mode not in modes:
-            yield given[name].problem(f"`{name}` has no effect with `mode: {mode}`, but with {' or '.join(modes)}.")
+            yield given[name].problem(f"`{name}` has no effect with `mode: {mode}`, only with {' or '.join(modes)}.")
     rolls_back = given.get("rollback_on_failure")
     if rolls_back and rolls_back.text == "true" and "question" not in given:
         yield rolls_back.problem("`rollback_on_failure` has no effect without a `question`.")

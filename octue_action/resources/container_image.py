@@ -73,7 +73,7 @@ class ContainerImage(Resource):
 
     @property
     def origin(self) -> str:
-        return f"built of commit {self.commit} by the build trigger {self.trigger.rpartition('/')[2]}"
+        return f"built from commit {self.commit} by the build trigger {self.trigger.rpartition('/')[2]}"
 
     def read(self, google: Google) -> Self | None:
         from google.cloud import artifactregistry_v1

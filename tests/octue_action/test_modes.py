@@ -112,8 +112,8 @@ def test_a_plan_says_all_that_would_be_made_and_what_would_be_built(job: Job) ->
         "sensitive": True,
     }
     sha = job.environment()["GITHUB_SHA"]
-    assert changes["container_image"]["origin"] == f"built of commit {sha} by the build trigger {SERVICE}"
-    assert f"built of commit {sha}" in planned.log.text
+    assert changes["container_image"]["origin"] == f"built from commit {sha} by the build trigger {SERVICE}"
+    assert f"built from commit {sha}" in planned.log.text
     assert "memory: 128Mi" in planned.log.text
     assert planned.outputs["changed"] == "false"
 
@@ -203,9 +203,9 @@ def test_drift_fails_names_what_differs_and_changes_nothing(job: Job, world: Wor
 
     assert drift.code == 1
     assert drift.writes == []
-    assert drift.errors == [f"~ Cloud Run service {SERVICE} will be changed\n    concurrency: 3 → 10"]
+    assert drift.errors == [f"Cloud Run service {SERVICE} differs\n    concurrency: is 3, wanted 10"]
     assert "drift" in drift.summary
-    assert "concurrency: 3 → 10" in drift.summary
+    assert "concurrency: is 3, wanted 10" in drift.summary
 
 
 def test_what_others_have_added_is_no_drift(job: Job, world: World) -> None:
@@ -231,7 +231,7 @@ def test_drift_is_one_issue_until_there_is_none_any_more(job: Job, world: World)
     run(job, "drift", token=True)
     (issue,) = github(job)["issues"]
     assert issue["title"] == f"Drift: {SERVICE} in my-project"
-    assert "concurrency: 5 → 10" in issue["body"]
+    assert "concurrency: is 5, wanted 10" in issue["body"]
     assert issue["state"] == "open"
 
     run(job)
@@ -319,12 +319,14 @@ def test_a_rollback_has_the_outputs_and_the_summary_of_a_deployment(job: Job) ->
     assert {name: back.outputs[name] for name in same} == {name: first.outputs[name] for name in same}
     assert "rolled back" in back.summary
     assert first.outputs["revision"] in back.summary
+    drift = run(job, "drift")
+    assert f"is rolled back, or somebody has moved its traffic: {first.outputs['revision']} serves" in drift.errors[0]
     forward = run(job)
     assert forward.outputs["revision"] == second.outputs["revision"]
 
 
 def test_a_rollback_to_what_there_is_not_says_what_there_is(job: Job) -> None:
-    first = run(job)
+    run(job)
 
     refused = run(job, "rollback")
 
@@ -332,7 +334,7 @@ def test_a_rollback_to_what_there_is_not_says_what_there_is(job: Job) -> None:
     assert refused.writes == []
     (error,) = refused.errors
     assert "no revision before the present one that is ready" in error
-    assert first.outputs["revision"] in error
+    assert "There is no other revision. Deploy an earlier commit instead." in error
 
 
 # Deployments on GitHub

@@ -89,7 +89,7 @@ def test_the_log_of_a_plan_to_destroy() -> None:
 def test_the_log_of_a_plan_with_nothing_to_do() -> None:
     assert report.plan_lines(Plan((UNCHANGED.change,))) == [
         "= Thing account stays",
-        "Nothing to do: all 1 resources are as they should be.",
+        "Nothing to do: the resource is as it should be.",
     ]
 
 
@@ -163,9 +163,9 @@ def test_the_summary_of_a_look_for_drift(deployment: Deployment) -> None:
 
 def test_the_lines_about_drift_name_only_what_differs(deployment: Deployment) -> None:
     assert report.drift_lines(drifted(deployment)) == [
-        "~ Cloud Run service my-org-sum will be changed",
-        "    environment[MINE]: removed",
-        "    concurrency: 3 → 10",
+        "Cloud Run service my-org-sum differs",
+        "    environment[MINE]: not wanted",
+        "    concurrency: is 3, wanted 10",
     ]
 
 

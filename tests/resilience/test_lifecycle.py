@@ -309,7 +309,7 @@ def test_a_service_that_goes_leaves_its_previews_what_they_share_and_the_last_of
         gone = cloud.deploy(DESTROY)
 
         succeeded(gone)
-        assert f"left alone: {SERVICE}-pr-7 use it, too" in gone.log.text
+        assert f"left alone: {SERVICE}-pr-7 uses it, too" in gone.log.text
         again = cloud.deploy(PREVIEW)
         succeeded(again)
         assert again.writes == []
