@@ -6,7 +6,7 @@ import contextlib
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from octue_action import quirks
 from octue_action.cancellation import Cancelled
@@ -141,9 +141,9 @@ class _Deletion:
         if self.change.action is Action.DELETE:
             resource = self.change.resource
             self.change = deletion(resource, resource.read(self._google))
-        if self.change.actual is None or self.change.action is not Action.DELETE:
+        if self.change.action is not Action.DELETE:
             return self.change.actual
-        self.change.actual.delete(self._google)
+        cast(Resource, self.change.actual).delete(self._google)  # which is there, where it is to be deleted
         return None
 
 

@@ -221,10 +221,10 @@ def _read_all(
 
 def _with_owner(change: Change, changes: Mapping[str, Change]) -> Change:
     """The deletion of what cannot say whose it is: it stays where the resource that says so is not ours."""
-    owner = changes.get(change.resource.owned_with or "")
-    if owner is None or not owner.is_foreign:
-        return change
-    return replace(change, action=Action.NO_OP, reason=f"{NOT_OURS}: the {owner.resource.label}")
+    for owner in changes.values():
+        if owner.resource.address == change.resource.owned_with and owner.is_foreign:
+            return replace(change, action=Action.NO_OP, reason=f"{NOT_OURS}: the {owner.resource.label}")
+    return change
 
 
 def _field_as_json(field: FieldChange) -> dict[str, Any]:

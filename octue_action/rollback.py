@@ -96,9 +96,9 @@ def before_failure(served: str, image: str) -> Choose:
         if served == service.revision:
             message = f"This run has not changed what serves, {served}, so there is nothing that it could take back."
             raise Failure(message, "To go back all the same, run the action with:\nmode: rollback")
-        before = [r for r in revisions if name_of(r) == served]
-        older = [r for r in revisions if before and _made_at(r) <= _made_at(before[0])]
-        others = (r for r in [*before, *older] if _image(r) != image)
+        names = [name_of(r) for r in revisions]
+        before = revisions[names.index(served) :] if served in names else []
+        others = (r for r in before if _image(r) != image)
         return _first([*others, *before], "revision before this deployment", revisions, service)
 
     return choose

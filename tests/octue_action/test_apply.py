@@ -546,6 +546,8 @@ def test_what_cannot_be_deleted_keeps_only_what_it_needs(cloud: Cloud) -> None:
     assert [outcomes[name].status for name in "bac"] == [Status.FAILED, Status.SKIPPED, Status.APPLIED]
     assert outcomes["a"].waited_on == ("Thing b",)
     assert cloud.things.keys() == {"a", "b"}
+    assert outcomes["b"].failure is not None
+    assert outcomes["b"].failure.aftermath == ""
 
 
 @pytest.mark.parametrize("now", [None, Thing(thing_id="a", ours=False)])
@@ -579,4 +581,25 @@ def test_what_is_not_ours_is_left_as_it_is_whatever_it_is_like(cloud: Cloud) -> 
     outcomes = destroy(cloud, Thing(thing_id="a"))
 
     assert outcomes["a"].status is Status.UNCHANGED
+    assert outcomes["a"].resource is theirs
     assert cloud.things == {"a": theirs}
+
+
+# Told as planned
+
+
+class Whole(Thing):
+    """One that makes its part itself, other than it is wanted."""
+
+    def create(self, google: Google) -> Self:
+        cast(Cloud, google).things["part"] = Thing(thing_id="part", size=9)
+        return super().create(google)
+
+
+def test_what_is_part_of_something_new_is_told_as_new_though_it_is_only_put_right(cloud: Cloud) -> None:
+    part = Thing(thing_id="part", part_of="thing.whole", depends_on=("thing.whole",))
+
+    outcomes = run(cloud, Whole(thing_id="whole"), part)
+
+    assert (outcomes["part"].status, outcomes["part"].change.action) == (Status.APPLIED, Action.CREATE)
+    assert "update part" in cloud.calls

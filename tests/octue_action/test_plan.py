@@ -1,14 +1,29 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from decimal import Decimal
+from typing import Annotated
 
 import pytest
 
 from octue_action.deployment import ORDER
 from octue_action.plan import Action, make_destruction, make_plan
+from octue_action.resource import Mark
 from tests.octue_action.fakes import Cloud, Thing
 from tests.runs import PLAN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Formed(Thing):
+    """One with another field that cannot be changed, and that can be read where it is not there."""
+
+    shape: Annotated[str, Mark.IMMUTABLE] = "square"
+    is_granted: Annotated[bool, Mark.OUTPUT] = True
+
+    @property
+    def is_there(self) -> bool:
+        return self.is_granted
 
 
 @pytest.fixture
@@ -39,6 +54,7 @@ def test_what_differs_is_updated_or_replaced_where_it_cannot_be(cloud: Cloud) ->
 
     assert [change.action for change in plan.changes] == [Action.UPDATE, Action.REPLACE]
     assert [field.name for field in plan.changes[1].fields] == ["size", "colour"]
+    assert plan.refusals == ()
 
 
 def test_planning_only_reads(cloud: Cloud) -> None:
@@ -100,7 +116,8 @@ def test_what_is_not_ours_is_not_replaced_either(cloud: Cloud) -> None:
     plan = make_plan([Thing(thing_id="a")], cloud.door, adopt=False)
 
     assert [change.action for change in plan.changes] == [Action.REPLACE]
-    assert len(plan.refusals) == 1
+    (refusal,) = plan.refusals
+    assert refusal.message == "The Thing a exists already, and this workflow did not make it."
 
 
 def test_the_plan_for_programs_has_no_sensitive_value(cloud: Cloud) -> None:
@@ -194,14 +211,17 @@ def test_only_the_fields_that_a_resource_speaks_of_are_compared(cloud: Cloud) ->
 
 
 def test_what_is_not_ours_is_changed_where_it_is_adopted_but_never_made_anew(cloud: Cloud) -> None:
-    cloud.things = {"a": Thing(thing_id="a", size=9, ours=False), "b": Thing(thing_id="b", colour="blue", ours=False)}
+    theirs = Formed(thing_id="b", size=9, colour="blue", shape="round", ours=False)
+    cloud.things = {"a": Thing(thing_id="a", size=9, ours=False), "b": theirs}
 
-    plan = make_plan([Thing(thing_id="a"), Thing(thing_id="b")], cloud.door, adopt=True)
+    plan = make_plan([Thing(thing_id="a"), Formed(thing_id="b")], cloud.door, adopt=True)
 
     (refusal,) = plan.refusals
-    assert "Thing b" in refusal.message
-    assert "cannot change its colour" in refusal.message
-    assert "https://console.example/b" in refusal.remedy
+    assert refusal.message == (
+        "The Thing b exists already, this workflow did not make it, and Google Cloud cannot change its colour and "
+        "shape."
+    )
+    assert refusal.remedy == "Look at it. Where nobody needs it, delete it:\nhttps://console.example/b?a=1&b=2"
     assert [change["ours"] for change in plan.as_json()["changes"]] == [False, False]
 
 
@@ -219,6 +239,7 @@ def test_what_is_there_is_deleted_last_made_first_and_what_is_not_is_left_alone(
         ("a", Action.DELETE),
     ]
     assert plan.changes[1].reason == "there is none"
+    assert [change.actual for change in plan.changes] == [cloud.things["c"], None, cloud.things["a"]]
     assert plan.purpose == "destroy"
     assert sorted(cloud.calls) == ["read a", "read b", "read c"]
 
@@ -247,7 +268,18 @@ def test_what_is_not_ours_is_not_deleted_nor_what_is_owned_with_it(cloud: Cloud)
     plan = make_destruction(things, cloud.door, kept={})
 
     assert [change.action for change in plan.changes] == [Action.NO_OP, Action.NO_OP]
-    assert all("this workflow did not make it" in change.reason for change in plan.changes)
+    assert [change.reason for change in plan.changes] == [
+        "this workflow did not make it: the Thing a",
+        "this workflow did not make it",
+    ]
+
+
+def test_what_can_be_read_and_is_not_there_all_the_same_is_not_deleted(cloud: Cloud) -> None:
+    cloud.things["a"] = Formed(thing_id="a", is_granted=False)
+
+    (change,) = make_destruction([Formed(thing_id="a")], cloud.door, kept={}).changes
+
+    assert (change.action, change.reason) == (Action.NO_OP, "there is none")
 
 
 def test_what_is_owned_with_something_that_is_gone_already_is_deleted(cloud: Cloud) -> None:

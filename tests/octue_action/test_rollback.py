@@ -92,24 +92,34 @@ def test_it_does_not_go_to_what_the_build_of_the_same_commit_has_made() -> None:
     assert back_from(revisions, served=2, now=3) == "sum-00001"
 
 
+def test_it_does_not_go_to_one_that_was_made_since_and_does_not_serve() -> None:
+    revisions = [revision(1), revision(2, image="image-9"), revision(3, image="image-9"), revision(4)]
+    assert back_from(revisions, served=2, now=3) == "sum-00001"
+
+
 def test_where_all_are_of_one_image_it_goes_to_what_served_before() -> None:
     revisions = [revision(number, image="image-9") for number in (1, 2, 3)]
     assert back_from(revisions, served=2, now=3) == "sum-00002"
 
 
 def test_what_this_run_has_not_changed_is_not_taken_back() -> None:
-    with pytest.raises(Failure, match="nothing that it could take back") as caught:
+    with pytest.raises(Failure) as caught:
         back_from([revision(1), revision(2, image="image-9")], served=2, now=2)
-    assert "mode: rollback" in caught.value.remedy
+    assert caught.value.message == (
+        "This run has not changed what serves, sum-00002, so there is nothing that it could take back."
+    )
+    assert caught.value.remedy == "To go back all the same, run the action with:\nmode: rollback"
 
 
 def test_a_first_deployment_has_nothing_before_it() -> None:
-    with pytest.raises(Failure, match="no revision before this deployment"):
+    with pytest.raises(Failure) as caught:
         back_from([revision(1, image="image-9")], served=None, now=1)
+    assert caught.value.message == "The Cloud Run service sum has no revision before this deployment that is ready."
+    assert caught.value.remedy == "There is no other revision. Deploy an earlier commit instead."
 
 
 @pytest.mark.parametrize("name", ["sum-00002", "sum-00009"])
 def test_one_that_is_not_ready_or_not_there_is_refused_and_the_others_are_named(name: str) -> None:
     with pytest.raises(Failure, match=f"no revision {name} that is ready") as caught:
         chosen([revision(1), revision(2, is_ready=False), revision(3)], 3, name)
-    assert caught.value.remedy.splitlines()[1:] == ["sum-00001"]
+    assert caught.value.remedy == "Name one of these, newest first, in `revision`:\nsum-00001"
