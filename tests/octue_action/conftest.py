@@ -13,7 +13,7 @@ from emulator.world import World, WorldSettings
 from octue_action.auth import sign_in
 from octue_action.google import Google
 from octue_action.settings import InvalidSettings, Problem, Settings, load
-from tests.runs import OCTUE_YAML
+from tests.runs import OCTUE_YAML, Job, job_of_small_service
 
 PROVIDER = "projects/123456789012/locations/global/workloadIdentityPools/github/providers/github"
 
@@ -56,6 +56,13 @@ def problems() -> Callable[[Mapping[str, str]], tuple[Problem, ...]]:
         return ()
 
     return find
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Iterator[Job]:
+    """A workflow of a repository with a small service, in a cloud that has nothing of it yet."""
+    with job_of_small_service(tmp_path) as job:
+        yield job
 
 
 _NUMBERS = itertools.count(1)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from google.pubsub_v1.types import pubsub
 
 from emulator.rpc import SYSTEM
 from emulator.world import World
-from tests.runs import Job, Run, job_of_small_service
+from tests.runs import Job, Run
 
 PROJECT = "projects/my-project"
 LOCATION = f"{PROJECT}/locations/europe-west1"
@@ -25,12 +24,6 @@ SERVICE = f"{LOCATION}/services/my-org-sum"
 OLD_ID = "11111111-2222-4333-8444-555555555555"
 OLD_TOPIC = f"{PROJECT}/topics/octue.services.{OLD_ID}"
 OLD_ACCOUNT = "made-by-hand@my-project.iam.gserviceaccount.com"
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> Iterator[Job]:
-    with job_of_small_service(tmp_path) as job:
-        yield job
 
 
 @pytest.fixture

@@ -169,7 +169,7 @@ def test_garbage_is_a_refusal_in_plain_words_and_no_token_is_in_it(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     for body in GARBAGE:
-        strange.answer = lambda _, body=body: Answer(status, body)  # type: ignore[misc]
+        strange.answer = lambda _, body=body: Answer(status, body)  # type: ignore[misc]  # mypy knows no type of the default
         try:
             call(asking_strangers)
         except GitHubError:
@@ -199,7 +199,7 @@ def test_a_next_page_elsewhere_is_not_asked_for(name: str, asking_strangers: Git
         port = elsewhere.address.rpartition(":")[2]
         for origin in (elsewhere.address, f"http://api.127.0.0.1:{port}", "https://127.0.0.1", "http://example.com"):
             link = {"Link": f'<{origin}/x>; rel="next"'}
-            strange.answer = lambda _, it=link: Answer(200, PAGE_OF_OTHERS, it)  # type: ignore[misc]
+            strange.answer = lambda _, it=link: Answer(200, PAGE_OF_OTHERS, it)  # type: ignore[misc]  # mypy knows no type of the default
             strange.asked.clear()
             refusal(CALLS[name], asking_strangers)
             assert [verb for verb, _, _ in strange.asked] == ["GET"] * len(strange.asked)

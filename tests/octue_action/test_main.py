@@ -18,7 +18,7 @@ from google.pubsub_v1.types import pubsub
 
 from emulator.rpc import SYSTEM
 from emulator.world import World
-from tests.runs import OCTUE_YAML, Job, Run, job_of_small_service
+from tests.runs import OCTUE_YAML, Job, Run
 
 PROJECT = "projects/my-project"
 LOCATION = f"{PROJECT}/locations/europe-west1"
@@ -28,13 +28,6 @@ OLD_TOPIC = f"{PROJECT}/topics/octue.services.{OLD_ID}"
 OLD_ACCOUNT = "made-by-hand@my-project.iam.gserviceaccount.com"
 
 TWO_SERVICES = f"{OCTUE_YAML}{OCTUE_YAML.partition(chr(10))[2].replace('sum', 'product')}"
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> Iterator[Job]:
-    """A workflow of a repository with a small service, in a cloud that has nothing of it yet."""
-    with job_of_small_service(tmp_path) as job:
-        yield job
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,12 +27,6 @@ CONSOLE = f"https://console.cloud.google.com/run/detail/europe-west1/{SERVICE}/m
 MARKER = "<!-- octue-action: "
 WRITES = {"deployments": "write", "pull-requests": "write", "issues": "write"}
 BROKEN = 'FROM python:3.11-slim\nCMD ["python", "-c", "raise SystemExit(1)"]\n'
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> Iterator[Job]:
-    with job_of_small_service(tmp_path) as job:
-        yield job
 
 
 @pytest.fixture
