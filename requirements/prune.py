@@ -12,8 +12,7 @@ import sys
 from pathlib import Path
 
 DISTRIBUTIONS = {
-    "opentelemetry-api": "Pub/Sub's client could trace its calls with it, which the action does not",
-    "opentelemetry-sdk": "the same",
+    "opentelemetry-sdk": "Pub/Sub's client could trace its calls with it, which the action does not",
     "opentelemetry-semantic-conventions": "the same",
     "pyasn1": "google-auth uses it where there is no cryptography",
     "pyasn1-modules": "the same",
@@ -29,6 +28,8 @@ PATTERNS = {
     "google/cloud/iam_credentials": "the same",
     "google/cloud/iam_credentials_v1": "the same",
     "google/cloud/iam_v*": "the same",
+    "google/cloud/logging": "the same",
+    "google/cloud/service_usage": "the same",
     "google/cloud/pubsub": "the layer for those who publish and subscribe: the action manages topics, below it",
     "google/cloud/pubsub_v1": "the same",
     "google/api_core/resumable_transfer": "uploads to Cloud Storage",
