@@ -52,6 +52,8 @@ class WorldSettings:
         address where ``None``.
     :param leaps: whether time that everybody only waits through is skipped.
     :param propagation: how long it takes until what was made is seen.
+    :param is_set_up: whether the project's owner has let the trusted repository in already: pool and provider, deployer
+        and builder with their roles, Octue's role, APIs switched on, their agents there. Else only the owner is there.
     """
 
     state: Path
@@ -67,6 +69,7 @@ class WorldSettings:
     instance_pubsub_host: str | None = None
     leaps: bool = False
     propagation: Propagation = field(default_factory=Propagation)
+    is_set_up: bool = True
 
     @property
     def trusted(self) -> str:
