@@ -331,25 +331,38 @@ def _foreign(service: CloudRunService, existing: Existing) -> tuple[Failure, ...
     return (Failure(message, remedy),)
 
 
-def informed(plan: Plan) -> Plan:
+def informed(plan: Plan, deployments: Iterable[Deployment]) -> Plan:
     """The plan in which each resource knows of those that this run only makes.
 
     An image looks for no build that is there already where its trigger is new. And an account may be new to Cloud Run,
     or to Eventarc, where this run makes it, or the first thing that runs as it: a run that was killed may have made it.
+
+    :param deployments: what the plan is of.
     """
 
     def settled(change: Change) -> Resource:
         resource: Resource = change.resource
+        trigger = first.get(resource.address)
+        if trigger is not None:
+            before = () if trigger == resource.address else (*resource.depends_on, trigger)
+            resource = replace(resource, depends_on=before)
         if isinstance(resource, ContainerImage):
-            trigger = f"{BuildTrigger.kind}.{resource.trigger.rpartition('/')[2]}"
-            return replace(resource, trigger_stands=not is_made.get(trigger, False))
+            stands = f"{BuildTrigger.kind}.{resource.trigger.rpartition('/')[2]}" not in made
+            return replace(resource, trigger_stands=stands)
         if isinstance(resource, CloudRunService | EventarcTrigger):
-            account = is_made.get(f"{ServiceAccount.kind}.{resource.service_account}", False)
+            account = f"{ServiceAccount.kind}.{resource.service_account}" in made
             is_new = account or change.action is not Action.UPDATE
             return replace(resource, account_may_be_new=resource.account_may_be_new and is_new)
         return resource
 
-    is_made = {address: change.action is Action.CREATE for address, change in plan.by_address.items()}
+    made = {address for address, change in plan.by_address.items() if change.action is Action.CREATE}
+    # Nothing but making it tells whether the repository is connected to Cloud Build. Where it is not, nothing is made.
+    first = {
+        address: trigger
+        for deployment in deployments
+        for trigger in made.intersection(r.address for r in deployment.others if isinstance(r, BuildTrigger))
+        for address in _addresses(deployment.resources)
+    }
     return replace(plan, changes=tuple(replace(c, resource=settled(c)) for c in plan.changes))
 
 
@@ -404,7 +417,7 @@ def _build(settings: Settings, service: ServiceSettings, labels: Mapping[str, st
         trigger=trigger.resource_name,
         build_tag=next(tag for tag in tags if tag.startswith("octue-service-")),
         pushed=_starts_trigger(settings, service),
-        depends_on=_addresses([trigger]),
+        depends_on=_addresses([repository, trigger]),
     )
     return repository, trigger, image
 

@@ -205,6 +205,34 @@ class Google:
                 return None
             raise
 
+    def held(self, resource: str, permissions: Iterable[str]) -> frozenset[str]:
+        """Those of the permissions that the caller has on something.
+
+        :param resource: relative name of a project, a service account, a Cloud Run service, a topic, a subscription or
+            an image repository.
+        :param permissions: at most 100.
+        :raises GoogleError: where it is not there, among others.
+        """
+        from google.iam.v1 import iam_policy_pb2
+
+        request = iam_policy_pb2.TestIamPermissionsRequest(resource=resource, permissions=permissions)
+        return frozenset(self.read(self.policy_client(resource).test_iam_permissions, request).permissions)
+
+    def policy_client(self, resource: str) -> Any:
+        """The client that knows the IAM policy of something.
+
+        :param resource: as for ``held``.
+        """
+        clients: dict[str, Callable[[], Any]] = {
+            "projects": lambda: self.projects,
+            "repositories": lambda: self.artifact_registry,
+            "serviceAccounts": lambda: self.iam,
+            "services": lambda: self.run,
+            "subscriptions": lambda: self.subscriber,
+            "topics": lambda: self.publisher,
+        }
+        return clients[resource.split("/")[-2]]()
+
     def finish(
         self, client: Any, operation: Any, response_type: type[Answer], *, seconds: float = OPERATION_SECONDS
     ) -> Answer:

@@ -87,12 +87,11 @@ def _explain(settings: Settings) -> Callable[[Failure], Failure]:
     """What makes a failure of this run one that a person is told: with cause and remedy where they are known."""
     from octue_action.diagnosis import explained
 
-    account = settings.deployer_service_account
     return functools.partial(
         explained,
         project_id=settings.project_id,
         region=settings.services[0].region,
-        caller=f"serviceAccount:{account}" if account else settings.repository_principal,
+        caller=settings.caller,
         octue_role=settings.octue_role,
     )
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from octue_action import report
+from octue_action import preflight, report
 from octue_action.annotations import annotate, annotate_ended
 from octue_action.apply import Outcome, Status, apply
 from octue_action.cancellation import Cancelled
 from octue_action.deployment import Deployment, Existing, desired, destroyed, informed, known
 from octue_action.failure import Failure
+from octue_action.graph import walk
 from octue_action.outputs import outputs, plan_json
 from octue_action.plan import Action, Plan, make_destruction, make_plan
 from octue_action.question import NoAnswer, ask
@@ -60,7 +61,7 @@ class Run:
 
 def deploy(run: Run) -> int:
     """Make everything as the settings want it, and ask the question, if there is one."""
-    deployments, plan = _planned(run)
+    deployments, plan = _planned(run, to_write=True)
     if plan.refusals:
         return _refuse(run, deployments, plan)
     return _carry_out(run, deployments, plan, report.DEPLOYMENT)
@@ -97,14 +98,15 @@ def drift(run: Run) -> int:
 def destroy(run: Run) -> int:
     """Delete what deployments have made, last made first, and nothing of anybody else's."""
     with _planning(run):
-        existing = Existing.read(run.google, run.settings)
+        existing, held = _read(run)
         parts = [destroyed(run.settings, service, existing) for service in run.settings.services]
         deployments = [deployment for deployment, _ in parts]
         resources = {r.address: r for _, destruction in parts for r in destruction.resources}
         kept = {address: why for _, destruction in parts for address, why in destruction.kept.items()}
         read = _known(deployments, existing)
         made = make_destruction(tuple(resources.values()), run.google, kept=kept, known=read)
-        made = replace(made, refusals=tuple(refusal for _, it in parts for refusal in it.refusals))
+        foreign = tuple(refusal for _, it in parts for refusal in it.refusals)
+        made = _checked(run, replace(made, refusals=foreign), held)
         _log_plan(run, made)
     if made.refusals:
         return _refuse(run, deployments, made)
@@ -117,10 +119,11 @@ def destroy(run: Run) -> int:
 def rollback(run: Run) -> int:
     """Give the traffic back to an earlier revision, and change nothing else."""
     with _planning(run):
-        existing = Existing.read(run.google, run.settings)
+        existing, held = _read(run)
         wanted = [desired(run.settings, service, existing) for service in run.settings.services]
         revision = run.settings.revision
         deployments, made = _planned_back(run, wanted, named(revision) if revision else previous)
+        made = _checked(run, made, held)
         _log_plan(run, made)
     if made.refusals:
         return _refuse(run, deployments, made)
@@ -146,18 +149,47 @@ def _planning(run: Run) -> Iterator[None]:
         with run.runner.group("Plan"):
             yield
     except Failure as failure:
-        raise run.explain(failure) from failure.__cause__
+        nothing = Existing({}, {})
+        wanted = [r for service in run.settings.services for r in desired(run.settings, service, nothing).resources]
+        missing = preflight.unreadable(failure, run.google, run.settings, wanted)
+        raise (missing or run.explain(failure)) from failure.__cause__
 
 
-def _planned(run: Run) -> tuple[list[Deployment], Plan]:
-    """Work out what would be done for all services together, and log it."""
+def _read(run: Run) -> tuple[Existing, frozenset[str]]:
+    """What there is of the services, and which permissions the caller has in the project."""
+    asked: Mapping[str, Callable[[], Any]] = {
+        "existing": lambda: Existing.read(run.google, run.settings),
+        "held": lambda: preflight.held(run.google, run.settings),
+    }
+    answers = walk({name: set() for name in asked}, lambda name: asked[name]())
+    return answers["existing"], answers["held"]
+
+
+def _checked(run: Run, made: Plan, held: frozenset[str]) -> Plan:
+    """The plan, refused where whoever runs it may not carry it out.
+
+    :param held: the permissions that it has in the project.
+    """
+    for api in preflight.missing_agents(made, run.google, run.settings):
+        message = f"The own account of {api} is not there yet. Google Cloud makes it now, which may take some minutes."
+        run.runner.notice(f"{message} To make it beforehand:\n{preflight.make_agents([api], run.settings.project_id)}")
+    lacking = preflight.refusals(made, run.google, run.settings, held) if not made.refusals else ()
+    return replace(made, refusals=(*made.refusals, *lacking))
+
+
+def _planned(run: Run, *, to_write: bool = False) -> tuple[list[Deployment], Plan]:
+    """Work out what would be done for all services together, and log it.
+
+    :param to_write: whether it is to be done.
+    """
     with _planning(run):
-        existing = Existing.read(run.google, run.settings)
+        existing, held = _read(run) if to_write else (Existing.read(run.google, run.settings), frozenset())
         deployments = [desired(run.settings, service, existing) for service in run.settings.services]
         resources = {r.address: r for deployment in deployments for r in deployment.resources}
         made = make_plan(
             tuple(resources.values()), run.google, adopt=run.settings.adopt, known=_known(deployments, existing)
         )
+        made = _checked(run, made, held) if to_write else made
         _log_plan(run, made)
     return deployments, made
 
@@ -236,7 +268,9 @@ class _Story:
             return replace(outcome, failure=run.explain(outcome.failure)) if outcome.failure else outcome
 
         with run.runner.group("Apply") if made.has_changes else contextlib.nullcontext():
-            carried_out = apply(informed(made), run.google, lambda it: _log(told(it), made, run.runner))
+            carried_out = apply(
+                informed(made, self._deployments), run.google, lambda it: _log(told(it), made, run.runner)
+            )
         self._outcomes += [told(outcome) for outcome in carried_out]
 
     def ask(self) -> None:

@@ -22,6 +22,8 @@ ADOPT = (
     "Delete a build trigger that the console made for it. Then add to the step:\nadopt: true"
 )
 
+ACT_AS = "iam.serviceAccounts.actAs"
+
 OWNERSHIP_LABELS = ("managed-by", "octue-service", "github-repository-id", "octue-preview")
 """The last one is there on what belongs to a preview, and only there."""
 
@@ -66,6 +68,36 @@ class FieldChange:
     after: Any
     immutable: bool = False
     sensitive: bool = False
+
+
+@dataclass(frozen=True)
+class Need:
+    """A permission that whoever deploys must have.
+
+    :param permission: ``pubsub.topics.create``.
+    :param resource: relative name of the thing on which it may be granted as well as on the project; empty for none.
+    """
+
+    permission: str
+    resource: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Permissions:
+    """What reading and writing a resource take, as its API's reference says."""
+
+    read: tuple[str, ...]
+    create: tuple[str, ...] = ()
+    update: tuple[str, ...] = ()
+    delete: tuple[str, ...] = ()
+
+    def of(self, action: str) -> tuple[str, ...]:
+        """All that an action takes; whatever is written is read, too.
+
+        :param action: a ``plan.Action``.
+        """
+        written = {"create": self.create, "update": self.update, "delete": self.delete}
+        return self.read + (self.delete + self.create if action == "replace" else written.get(action, ()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +152,31 @@ class Resource(ABC):
     def origin(self) -> str:
         """What it will be made from, for people who read the plan; empty where its fields say it."""
         return ""
+
+    @property
+    @abstractmethod
+    def permissions(self) -> Permissions:
+        """What whoever reads and writes it must be allowed."""
+
+    @property
+    def own_policy(self) -> str:
+        """Relative name by which its own IAM policy is asked; empty where only the project's counts."""
+        return ""
+
+    @property
+    def acts_as(self) -> str:
+        """E-mail of the account that it is made to act as; whoever does that must be allowed to act as it."""
+        return ""
+
+    def needs(self, action: str) -> tuple[Need, ...]:
+        """The permissions that an action takes.
+
+        :param action: a ``plan.Action``.
+        """
+        needed = tuple(Need(permission, self.own_policy) for permission in self.permissions.of(action))
+        if not self.acts_as or action not in {"create", "update", "replace"}:
+            return needed
+        return (*needed, Need(ACT_AS, f"projects/-/serviceAccounts/{self.acts_as}"))
 
     @abstractmethod
     def read(self, google: Google) -> Self | None:

@@ -102,6 +102,12 @@ class Settings:
     notices: tuple[Problem, ...] = ()
 
     @property
+    def caller(self) -> str:
+        """Who deploys, as IAM has it: the deployer's account, or else the repository itself."""
+        account = self.deployer_service_account
+        return f"serviceAccount:{account}" if account else self.repository_principal
+
+    @property
     def repository_principal(self) -> str:
         """The repository, by its number, as IAM has it: what signs in where no account is impersonated."""
         pool = str(self.workload_identity_provider).rpartition("/providers/")[0]

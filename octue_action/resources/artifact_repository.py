@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from octue_action.failure import Failure
-from octue_action.resource import Mark, Resource, is_ours
+from octue_action.resource import Mark, Permissions, Resource, is_ours
 
 if TYPE_CHECKING:
     from google.cloud import artifactregistry_v1
@@ -44,6 +44,19 @@ class ArtifactRepository(Resource):
             f"https://console.cloud.google.com/artifacts/docker/{self.project_id}/{self.location}/{self.repository_id}"
             f"?project={self.project_id}"
         )
+
+    @property
+    def permissions(self) -> Permissions:
+        return Permissions(
+            read=("artifactregistry.repositories.get",),
+            create=("artifactregistry.repositories.create",),
+            update=("artifactregistry.repositories.update",),
+            delete=("artifactregistry.repositories.delete",),
+        )
+
+    @property
+    def own_policy(self) -> str:
+        return self._resource_name
 
     def read(self, google: Google) -> Self | None:
         from google.cloud import artifactregistry_v1

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple, Self
 
-from octue_action.resource import Mark, Resource
+from octue_action.resource import Mark, Permissions, Resource
 
 if TYPE_CHECKING:
     from google.cloud.devtools import cloudbuild_v1
@@ -85,6 +85,19 @@ class BuildTrigger(Resource):
     @property
     def console_url(self) -> str:
         return f"https://console.cloud.google.com/cloud-build/triggers;region={self.location}?project={self.project_id}"
+
+    @property
+    def permissions(self) -> Permissions:
+        return Permissions(
+            read=("cloudbuild.builds.get",),
+            create=("cloudbuild.builds.create",),
+            update=("cloudbuild.builds.create",),
+            delete=("cloudbuild.builds.create",),
+        )
+
+    @property
+    def acts_as(self) -> str:
+        return self.build_service_account or ""
 
     def read(self, google: Google) -> Self | None:
         trigger = self._find(google)

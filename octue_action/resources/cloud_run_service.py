@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from octue_action.failure import GoogleError
 from octue_action.quirks import CLOUD_RUN_AGENT_NOT_READY, SERVICE_ACCOUNT_NOT_YET_USABLE, Quirk
-from octue_action.resource import Mark, Resource, diff, is_ours
+from octue_action.resource import Mark, Need, Permissions, Resource, diff, is_ours
 
 if TYPE_CHECKING:
     from google.cloud import run_v2
@@ -29,6 +29,10 @@ RETRIED = "octue-action/retried-generation"
 LATEST = "latest revision"
 
 _TRAFFIC = "traffic"
+
+_STORED_IMAGE = re.compile(r"(?P<location>[a-z0-9-]+)-docker\.pkg\.dev/(?P<project>[^/]+)/(?P<repository>[^/]+)/")
+"""The reference of an image in Artifact Registry."""
+
 _ALL = 100
 
 _BYTES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
@@ -113,6 +117,31 @@ class CloudRunService(Resource):
     def console_url(self) -> str:
         where = f"{self.location}/{self.service}/metrics?project={self.project_id}"
         return f"https://console.cloud.google.com/run/detail/{where}"
+
+    @property
+    def permissions(self) -> Permissions:
+        return Permissions(
+            read=("run.services.get",),
+            create=("run.services.create", "run.operations.get"),
+            update=("run.services.update", "run.operations.get"),
+            delete=("run.services.delete", "run.operations.get"),
+        )
+
+    @property
+    def own_policy(self) -> str:
+        return self.resource_name
+
+    @property
+    def acts_as(self) -> str:
+        return self.service_account
+
+    def needs(self, action: str) -> tuple[Need, ...]:
+        """Whoever deploys an image must be allowed to read it, says cloud.google.com/run/docs/deploying."""
+        stored = _STORED_IMAGE.match(self.image)
+        if stored is None or stored["project"] != self.project_id or action not in {"create", "update"}:
+            return super().needs(action)
+        repository = f"projects/{self.project_id}/locations/{stored['location']}/repositories/{stored['repository']}"
+        return (*super().needs(action), Need("artifactregistry.repositories.downloadArtifacts", repository))
 
     def read(self, google: Google) -> Self | None:
         from google.cloud import run_v2

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from octue_action.failure import Failure, GoogleError
-from octue_action.resource import Mark, Resource
+from octue_action.resource import Mark, Permissions, Resource
 from octue_action.resources.build_trigger import UPDATES_SERVICE
 
 if TYPE_CHECKING:
@@ -74,6 +74,13 @@ class ContainerImage(Resource):
     @property
     def origin(self) -> str:
         return f"built from commit {self.commit} by the build trigger {self.trigger.rpartition('/')[2]}"
+
+    @property
+    def permissions(self) -> Permissions:
+        return Permissions(
+            read=("artifactregistry.tags.get",),
+            create=("cloudbuild.builds.create", "cloudbuild.builds.get", "cloudbuild.builds.list"),
+        )
 
     def read(self, google: Google) -> Self | None:
         from google.cloud import artifactregistry_v1

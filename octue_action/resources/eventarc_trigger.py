@@ -13,7 +13,7 @@ from octue_action.quirks import (
     TRIGGER_NOT_YET_VISIBLE,
     Quirk,
 )
-from octue_action.resource import Mark, Resource, is_ours
+from octue_action.resource import Mark, Permissions, Resource, is_ours
 
 if TYPE_CHECKING:
     from google.cloud import eventarc_v1
@@ -65,6 +65,19 @@ class EventarcTrigger(Resource):
             f"https://console.cloud.google.com/eventarc/triggers/{self.location}/{self.trigger_id}"
             f"?project={self.project_id}"
         )
+
+    @property
+    def permissions(self) -> Permissions:
+        return Permissions(
+            read=("eventarc.triggers.get",),
+            create=("eventarc.triggers.create", "eventarc.operations.get"),
+            update=("eventarc.triggers.update", "eventarc.operations.get"),
+            delete=("eventarc.triggers.delete", "eventarc.operations.get"),
+        )
+
+    @property
+    def acts_as(self) -> str:
+        return self.service_account
 
     def read(self, google: Google) -> Self | None:
         from google.cloud import eventarc_v1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from octue_action.failure import Failure
 from octue_action.quirks import SERVICE_ACCOUNT_NOT_YET_IN_POLICIES, Quirk
-from octue_action.resource import Mark, Resource
+from octue_action.resource import Mark, Permissions, Resource
 
 if TYPE_CHECKING:
     from google.iam.v1.policy_pb2 import Policy
@@ -60,6 +60,16 @@ class IamMember(Resource):
     @property
     def is_there(self) -> bool:
         return self.granted
+
+    @property
+    def permissions(self) -> Permissions:
+        of = "run.services" if self.own_policy else "resourcemanager.projects"
+        write = (f"{of}.setIamPolicy",)
+        return Permissions(read=(f"{of}.getIamPolicy",), create=write, update=write, delete=write)
+
+    @property
+    def own_policy(self) -> str:
+        return self.resource if "/services/" in self.resource else ""
 
     def read(self, google: Google) -> Self | None:
         with google.policy_lock(self.resource):
@@ -118,7 +128,7 @@ class IamMember(Resource):
 
         request = iam_policy_pb2.GetIamPolicyRequest(resource=self.resource)
         request.options.requested_policy_version = POLICY_VERSION
-        return google.read(self._client(google).get_iam_policy, request)
+        return google.read(google.policy_client(self.resource).get_iam_policy, request)
 
     def _write_policy(self, google: Google, policy: Policy) -> Policy:
         from google.iam.v1 import iam_policy_pb2
@@ -126,10 +136,7 @@ class IamMember(Resource):
         policy.version = POLICY_VERSION
         # Without a mask the API takes bindings and etag, and leaves the audit configuration as it is.
         request = iam_policy_pb2.SetIamPolicyRequest(resource=self.resource, policy=policy)
-        return google.write(self._client(google).set_iam_policy, request)
-
-    def _client(self, google: Google) -> Any:
-        return google.run if "/services/" in self.resource else google.projects
+        return google.write(google.policy_client(self.resource).set_iam_policy, request)
 
 
 def add_member(policy: Policy, role: str, member: str) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from octue_action.quirks import NotYetThere
-from octue_action.resource import Mark, Resource
+from octue_action.resource import Mark, Permissions, Resource
 
 if TYPE_CHECKING:
     from google.pubsub_v1.types import pubsub
@@ -44,6 +44,18 @@ class PubsubSubscription(Resource):
         subscription = self.resource_name.rpartition("/")[2]
         page = f"detail/{subscription}" if subscription else "list"
         return f"https://console.cloud.google.com/cloudpubsub/subscription/{page}?project={project}"
+
+    @property
+    def permissions(self) -> Permissions:
+        return Permissions(
+            read=("eventarc.triggers.get", "pubsub.subscriptions.get"),
+            create=("pubsub.subscriptions.update",),
+            update=("pubsub.subscriptions.update",),
+        )
+
+    @property
+    def own_policy(self) -> str:
+        return self.resource_name
 
     def read(self, google: Google) -> Self | None:
         from google.cloud import eventarc_v1

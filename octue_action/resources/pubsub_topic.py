@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from octue_action.quirks import PROJECT_NOT_YET_READY, Quirk
-from octue_action.resource import Mark, Resource, is_ours
+from octue_action.resource import Mark, Permissions, Resource, is_ours
 
 if TYPE_CHECKING:
     from google.pubsub_v1.types import pubsub
@@ -47,6 +47,19 @@ class PubsubTopic(Resource):
     @property
     def console_url(self) -> str:
         return f"https://console.cloud.google.com/cloudpubsub/topic/detail/{self.topic_id}?project={self.project_id}"
+
+    @property
+    def permissions(self) -> Permissions:
+        return Permissions(
+            read=("pubsub.topics.get",),
+            create=("pubsub.topics.create",),
+            update=("pubsub.topics.update",),
+            delete=("pubsub.topics.delete",),
+        )
+
+    @property
+    def own_policy(self) -> str:
+        return self.resource_name
 
     def read(self, google: Google) -> Self | None:
         from google.pubsub_v1.types import pubsub

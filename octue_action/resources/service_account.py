@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from octue_action.failure import Failure, GoogleError
 from octue_action.quirks import SERVICE_ACCOUNT_READ_AS_FORBIDDEN
-from octue_action.resource import Mark, Resource, is_ours
+from octue_action.resource import Mark, Permissions, Resource, is_ours
 
 if TYPE_CHECKING:
     from google.cloud import iam_admin_v1
@@ -51,6 +51,19 @@ class ServiceAccount(Resource):
     def description(self) -> str:
         """At most 256 characters, which Google Cloud allows."""
         return " ".join(f"{key}={value}" for key, value in self.owner.items())
+
+    @property
+    def permissions(self) -> Permissions:
+        return Permissions(
+            read=("iam.serviceAccounts.get",),
+            create=("iam.serviceAccounts.create",),
+            update=("iam.serviceAccounts.update",),
+            delete=("iam.serviceAccounts.delete",),
+        )
+
+    @property
+    def own_policy(self) -> str:
+        return self._resource_name
 
     def read(self, google: Google) -> Self | None:
         account = google.repeat(functools.partial(self._find, google), [SERVICE_ACCOUNT_READ_AS_FORBIDDEN])

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Self, cast
 from octue_action.cancellation import Cancellation
 from octue_action.failure import Failure
 from octue_action.google import Google
-from octue_action.resource import Mark, Resource
+from octue_action.resource import Mark, Permissions, Resource
 
 
 @dataclass
@@ -62,6 +62,10 @@ class Thing(Resource):
     @property
     def console_url(self) -> str:
         return f"https://console.example/{self.thing_id}?a=1&b=2"
+
+    @property
+    def permissions(self) -> Permissions:
+        return Permissions(read=("things.get",), create=("things.create",), update=("things.update",))
 
     def read(self, google: Google) -> Self | None:
         cloud = _cloud(google)

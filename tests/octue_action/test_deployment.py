@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -237,11 +238,32 @@ def test_a_build_trigger_that_this_run_makes_has_not_heard_of_the_push(deploy: D
     deployment = deploy(variables={"GITHUB_EVENT_NAME": "push"})
     for action, stands in ((Action.CREATE, False), (Action.UPDATE, True), (Action.NO_OP, True)):
         changes = (Change(build_trigger(deployment), action), Change(image(deployment), Action.CREATE))
-        plan = informed(Plan(changes))
+        plan = informed(Plan(changes), [])
         assert plan.changes == (
             changes[0],
             replace(changes[1], resource=replace(image(deployment), trigger_stands=stands)),
         )
+
+
+def test_a_new_build_trigger_comes_before_all_else_as_it_tells_whether_the_repository_is_connected(
+    deploy: Deploy,
+) -> None:
+    deployment = deploy()
+    trigger = build_trigger(deployment).address
+
+    graph = dict(informed(Plan(tuple(Change(r, Action.CREATE) for r in deployment.resources)), [deployment]).graph)
+
+    assert graph.pop(trigger) == set()
+    assert all(trigger in before for before in graph.values())
+    TopologicalSorter(graph).prepare()
+
+
+def test_a_build_trigger_that_stands_holds_nothing_up(deploy: Deploy) -> None:
+    deployment = deploy()
+    actions = {build_trigger(deployment).address: Action.UPDATE}
+    plan = Plan(tuple(Change(r, actions.get(r.address, Action.CREATE)) for r in deployment.resources))
+
+    assert informed(plan, [deployment]).graph == plan.graph
 
 
 @pytest.mark.parametrize(
@@ -262,13 +284,13 @@ def test_an_account_may_be_new_where_this_run_makes_it_or_the_first_thing_that_r
         Change(resource, action)
         for resource, action in ((made, account), (deployment.service, service), (deployment.trigger, service))
     )
-    told = informed(Plan(changes))
+    told = informed(Plan(changes), [deployment])
     assert [getattr(change.resource, "account_may_be_new", None) for change in told.changes[1:]] == [may_be_new] * 2
 
 
 def test_an_account_that_was_given_is_never_new(deploy: Deploy) -> None:
     deployment = deploy(runtime_service_account="mine@my-project.iam.gserviceaccount.com")
-    told = informed(Plan((Change(deployment.service, Action.CREATE),)))
+    told = informed(Plan((Change(deployment.service, Action.CREATE),)), [deployment])
     assert getattr(told.changes[0].resource, "account_may_be_new", None) is False
 
 

@@ -1,0 +1,288 @@
+"""What must be so before the first write: permissions, APIs, agents. All that is missing is told together.
+
+Google Cloud itself refuses one call after the other, each for one reason, when half of the work is done.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from octue_action import permissions
+from octue_action.failure import Failure, GoogleError
+from octue_action.graph import walk
+from octue_action.plan import Action, Change, Plan, compare, deletion
+from octue_action.resource import ACT_AS, Need, Resource
+from octue_action.resources.eventarc_trigger import EventarcTrigger
+from octue_action.resources.service_account import ServiceAccount
+
+if TYPE_CHECKING:
+    from google.iam.v1.policy_pb2 import Policy
+
+    from octue_action.google import Google
+    from octue_action.settings import Settings
+
+DEPLOYER_ROLE = "octue_deployer"
+"""The custom role that the set-up gives to who deploys."""
+
+_LISTED = {
+    "eventarc.triggers.list": "to see which triggers there are",
+    "pubsub.topics.list": "to see which topics there are",
+    "run.services.get": "to see whether the service is there",
+}
+_OF_MODES: Mapping[str, Mapping[str, str]] = {
+    "destroy": {"run.services.list": "to see which services use the same things"},
+    "rollback": {"run.revisions.list": "to see which revisions there are"},
+}
+
+AGENTS = {
+    "eventarc.googleapis.com": "roles/eventarc.serviceAgent",
+}
+"""The API whose own account in the project is made only when it is first used, and the role that it then has there.
+
+cloud.google.com/iam/docs/service-agents. Those of Cloud Run and Cloud Build come when their API is switched on.
+"""
+
+
+@dataclass(frozen=True)
+class Lack:
+    """A permission that is missing.
+
+    :param need: which, and where.
+    :param purpose: what for, as ``to create the Pub/Sub topic T``.
+    :param is_there: whether the thing on which it could be granted is there.
+    """
+
+    need: Need
+    purpose: str
+    is_there: bool = False
+
+
+def held(google: Google, settings: Settings) -> frozenset[str]:
+    """Which of the permissions that any run needs the caller has on the whole project."""
+    return google.held(f"projects/{settings.project_id}", permissions.ALL)
+
+
+def refusals(plan: Plan, google: Google, settings: Settings, on_project: frozenset[str]) -> tuple[Failure, ...]:
+    """Why a plan cannot be carried out by who is to do it; nothing where it can.
+
+    :param on_project: as ``held`` gives it.
+    """
+    needed = {**_needed(plan.changes), **_asking(settings)}
+    lacks = _lacking(needed, google, on_project)
+    return (_told(lacks, (), google, settings),) if lacks else ()
+
+
+def unreadable(refusal: Failure, google: Google, settings: Settings, resources: Sequence[Resource]) -> Failure | None:
+    """All that is missing, where a reading was refused for one thing that is; None where nothing is seen to be.
+
+    :param refusal: of the reading.
+    :param resources: what the run is about.
+    """
+    if not isinstance(refusal, GoogleError) or refusal.status != "PERMISSION_DENIED":
+        return None
+    on_project = _held_as_far_as_known(google, settings)
+    survey = _Survey(google, settings.mode, on_project)
+    needed = survey.needed(resources)
+    lacks = _lacking(needed, google, on_project) if on_project is not None else ()
+    apis = sorted({api for error in (refusal, *survey.refusals) if (api := _disabled_api(error))})
+    return _told(lacks, apis, google, settings) if lacks or apis else None
+
+
+def missing_agents(plan: Plan, google: Google, settings: Settings) -> tuple[str, ...]:
+    """The APIs whose own account in the project is needed and not there, as far as the project's policy is known."""
+    policy = google.policies.get(f"projects/{settings.project_id}")
+    makes_trigger = any(
+        isinstance(c.resource, EventarcTrigger) and c.action in {Action.CREATE, Action.REPLACE} for c in plan.changes
+    )
+    if policy is None or not makes_trigger:
+        return ()
+    given = {binding.role for binding in policy.bindings if binding.members}
+    return tuple(api for api, role in AGENTS.items() if role not in given)
+
+
+def make_agents(apis: Iterable[str], project_id: str) -> str:
+    """The commands that make the accounts of these APIs in a project."""
+    return "\n".join(f"gcloud beta services identity create --service={api} --project={project_id}" for api in apis)
+
+
+class _Survey:
+    """What would be done, as far as it can be seen by who may not see all of it.
+
+    :param mode: of the run.
+    :param on_project: the permissions that the caller is known to have there; None where that is not known.
+
+    ``refusals`` are those of the readings.
+    """
+
+    def __init__(self, google: Google, mode: str, on_project: frozenset[str] | None) -> None:
+        self._google = google
+        self._mode = mode
+        self._on_project = on_project or frozenset()
+        self.refusals: list[GoogleError] = []
+
+    def needed(self, resources: Sequence[Resource]) -> dict[Need, str]:
+        """What the run needs of its resources, each with its purpose."""
+        by_address = {resource.address: resource for resource in resources}
+        read = walk({address: set() for address in by_address}, lambda address: self._of(by_address[address]))
+        listed = {Need(permission): why for permission, why in {**_LISTED, **_OF_MODES.get(self._mode, {})}.items()}
+        return {need: why for part in (*read.values(), listed) for need, why in part.items()}
+
+    def _of(self, resource: Resource) -> dict[Need, str]:
+        actions = self._actions(resource)
+        return {
+            need: _purpose(action, resource) for action in (Action.NO_OP, *actions) for need in resource.needs(action)
+        }
+
+    def _actions(self, resource: Resource) -> tuple[Action, ...]:
+        """What would be done to it; where it cannot be read, all that might be."""
+        is_destroyed = self._mode == "destroy"
+        if self._mode in {"plan", "drift"}:
+            return ()
+        # A new account reads as forbidden for a while, which is waited for: not where it is plain that it is.
+        if isinstance(resource, ServiceAccount) and not self._on_project.issuperset(resource.permissions.read):
+            return (Action.DELETE,) if is_destroyed else (Action.CREATE,)
+        try:
+            actual = resource.read(self._google)
+        except GoogleError as error:
+            self.refusals.append(error)
+            return (Action.DELETE,) if is_destroyed else (Action.CREATE, Action.UPDATE)
+        return ((deletion if is_destroyed else compare)(resource, actual).action,)
+
+
+def _held_as_far_as_known(google: Google, settings: Settings) -> frozenset[str] | None:
+    try:
+        return held(google, settings)
+    except GoogleError:
+        return None
+
+
+def _needed(changes: Iterable[Change]) -> dict[Need, str]:
+    """What the writes of a plan need, each with its purpose; what is read has been read."""
+    return {
+        need: _purpose(change.action, change.resource)
+        for change in changes
+        if change.action is not Action.NO_OP
+        for need in change.resource.needs(change.action)
+    }
+
+
+def _asking(settings: Settings) -> dict[Need, str]:
+    if settings.question is None or settings.mode not in {"deploy", "rollback"}:
+        return {}
+    return {Need(permission): "to ask the question" for permission in permissions.ASK}
+
+
+def _purpose(action: Action, resource: Resource) -> str:
+    return f"to {_VERBS[action]} the {resource.label}"
+
+
+_VERBS = {
+    Action.NO_OP: "read",
+    Action.CREATE: "create",
+    Action.UPDATE: "update",
+    Action.REPLACE: "replace",
+    Action.DELETE: "delete",
+}
+
+
+def _lacking(needed: Mapping[Need, str], google: Google, on_project: frozenset[str] | None) -> tuple[Lack, ...]:
+    """What of it the caller has neither on the project nor on the thing itself."""
+    wanted: dict[str, list[Need]] = {}
+    for need in needed:
+        if on_project is not None and need.permission not in on_project:
+            wanted.setdefault(need.resource, []).append(need)
+
+    def missing(resource: str) -> list[Lack]:
+        asked = [need.permission for need in wanted[resource]]
+        has = _held_on(resource, asked, google) if resource else None
+        return [
+            Lack(need, needed[need], has is not None) for need in wanted[resource] if need.permission not in (has or ())
+        ]
+
+    found = walk({resource: set() for resource in wanted}, missing)
+    lacks = [lack for resource in wanted for lack in found[resource]]
+    # Of a permission that is lacking for several things, one is named.
+    first = {(lack.need.permission, lack.need.resource if lack.is_there else ""): lack for lack in reversed(lacks)}
+    return tuple(sorted(first.values(), key=lambda lack: lack.need.permission))
+
+
+def _held_on(resource: str, asked: Sequence[str], google: Google) -> frozenset[str] | None:
+    """Those of the permissions that the caller has on one thing; None where there is no such thing to be seen."""
+    try:
+        return google.held(resource, asked)
+    except GoogleError:
+        return None
+
+
+def _disabled_api(error: GoogleError) -> str:
+    return error.metadata.get("service", "") if error.reason == "SERVICE_DISABLED" else ""
+
+
+# What is told
+
+
+def _told(lacks: Sequence[Lack], apis: Sequence[str], google: Google, settings: Settings) -> Failure:
+    project = settings.project_id
+    said = []
+    if apis:
+        said.append(f"These parts of Google Cloud are switched off in the project {project}: {', '.join(apis)}.")
+    if lacks:
+        who = settings.caller.removeprefix("serviceAccount:")
+        listed = "\n".join(f"- {lack.need.permission}, {lack.purpose}" for lack in lacks)
+        said.append(f"{who} may not do all that this run needs in the project {project}. It lacks:\n{listed}")
+    said.append(
+        "Whoever owns the project pastes the commands below into a shell. Some minutes later run the job again."
+    )
+    commands = [*_switch_on(apis, project), *_grants(lacks, google.policies.get(f"projects/{project}"), settings)]
+    return Failure("\n".join(said), "\n".join(commands))
+
+
+def _switch_on(apis: Sequence[str], project: str) -> list[str]:
+    return [f"gcloud services enable {' '.join(apis)} --project={project}"] if apis else []
+
+
+def _grants(lacks: Sequence[Lack], policy: Policy | None, settings: Settings) -> list[str]:
+    """The commands after which nothing of it is lacking, each granting no more than that.
+
+    :param policy: the project's; None where it may not be seen.
+    """
+    project, member = settings.project_id, shlex.quote(settings.caller)
+    commands, rest = [], []
+    for lack in lacks:
+        if lack.need.permission == permissions.GRANT:
+            expression = permissions.GRANT_CONDITION.format(octue_role=settings.octue_role)
+            condition = f"^:^title={permissions.GRANT_TITLE}:expression={expression}"
+            commands.append(
+                f"gcloud projects add-iam-policy-binding {project} --member={member} "
+                f"--role=roles/resourcemanager.projectIamAdmin --condition={shlex.quote(condition)}"
+            )
+        elif lack.need.permission == ACT_AS and lack.is_there:
+            email = lack.need.resource.rpartition("/")[2]
+            commands.append(
+                f"gcloud iam service-accounts add-iam-policy-binding {email} --project={project} --member={member} "
+                "--role=roles/iam.serviceAccountUser"
+            )
+        else:
+            rest.append(lack.need.permission)
+    return [*_extend_role(rest, policy, settings), *commands] if rest else commands
+
+
+def _extend_role(lacking: Sequence[str], policy: Policy | None, settings: Settings) -> list[str]:
+    """The commands that add permissions to the caller's own role, or make one where it has none."""
+    project, member = settings.project_id, shlex.quote(settings.caller)
+    listed = ",".join(lacking)
+    own = f"projects/{project}/roles/"
+    roles = [
+        b.role for b in (policy.bindings if policy else ()) if b.role.startswith(own) and settings.caller in b.members
+    ]
+    if policy is None or roles:
+        role_id = min(roles).removeprefix(own) if roles else DEPLOYER_ROLE
+        return [f"gcloud iam roles update {role_id} --project={project} --add-permissions={listed}"]
+    granted = f"--member={member} --role={own}{DEPLOYER_ROLE} --condition=None"
+    return [
+        f"gcloud iam roles create {DEPLOYER_ROLE} --project={project} --title='Octue deployer' --permissions={listed}",
+        f"gcloud projects add-iam-policy-binding {project} {granted}",
+    ]
