@@ -170,9 +170,8 @@ def _checked(run: Run, made: Plan, held: frozenset[str]) -> Plan:
 
     :param held: the permissions that it has in the project.
     """
-    for api in preflight.missing_agents(made, run.google, run.settings):
-        message = f"The own account of {api} is not there yet. Google Cloud makes it now, which may take some minutes."
-        run.runner.notice(f"{message} To make it beforehand:\n{preflight.make_agents([api], run.settings.project_id)}")
+    for notice in preflight.notices(made, run.google, run.settings, held):
+        run.runner.notice(notice)
     lacking = preflight.refusals(made, run.google, run.settings, held) if not made.refusals else ()
     return replace(made, refusals=(*made.refusals, *lacking))
 

@@ -6,7 +6,7 @@ Google Cloud itself refuses one call after the other, each for one reason, when 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -91,21 +91,37 @@ def unreadable(refusal: Failure, google: Google, settings: Settings, resources: 
     return _told(lacks, apis, google, settings) if lacks or apis else None
 
 
-def missing_agents(plan: Plan, google: Google, settings: Settings) -> tuple[str, ...]:
-    """The APIs whose own account in the project is needed and not there, as far as the project's policy is known."""
-    policy = google.policies.get(f"projects/{settings.project_id}")
-    makes_trigger = any(
-        isinstance(c.resource, EventarcTrigger) and c.action in {Action.CREATE, Action.REPLACE} for c in plan.changes
-    )
-    if policy is None or not makes_trigger:
-        return ()
+def notices(plan: Plan, google: Google, settings: Settings, on_project: frozenset[str]) -> Iterator[str]:
+    """What will make no run fail, and yet is better known beforehand, with the commands that mend it.
+
+    :param on_project: as ``held`` gives it.
+    """
+    project = settings.project_id
+    for api in _missing_agents(plan, google.policies.get(f"projects/{project}")):
+        yield (
+            f"The account by which {api} acts in the project {project} is not there yet. Google Cloud makes it now, "
+            f"which may take some minutes. To make it beforehand:\n"
+            f"gcloud beta services identity create --service={api} --project={project}"
+        )
+    if plan.has_changes and not on_project.issuperset(permissions.EXPLAIN):
+        lacks = [Lack(Need(permission), "") for permission in permissions.EXPLAIN if permission not in on_project]
+        commands = "\n".join(_grants(lacks, google.policies.get(f"projects/{project}"), settings))
+        yield (
+            f"{_who(settings)} may not read logs in the project {project} ({', '.join(permissions.EXPLAIN)}): if a "
+            f"build or a container fails, this run cannot show why. To allow it:\n{commands}"
+        )
+
+
+def _missing_agents(plan: Plan, policy: Policy | None) -> list[str]:
+    """The APIs whose own account in the project the plan needs, and which the project's policy does not name.
+
+    :param policy: None where it may not be seen.
+    """
+    new = {c.resource.kind for c in plan.changes if c.action in {Action.CREATE, Action.REPLACE}}
+    if policy is None or EventarcTrigger.kind not in new:
+        return []
     given = {binding.role for binding in policy.bindings if binding.members}
-    return tuple(api for api, role in AGENTS.items() if role not in given)
-
-
-def make_agents(apis: Iterable[str], project_id: str) -> str:
-    """The commands that make the accounts of these APIs in a project."""
-    return "\n".join(f"gcloud beta services identity create --service={api} --project={project_id}" for api in apis)
+    return [api for api, role in AGENTS.items() if role not in given]
 
 
 class _Survey:
@@ -230,14 +246,19 @@ def _told(lacks: Sequence[Lack], apis: Sequence[str], google: Google, settings: 
     if apis:
         said.append(f"These parts of Google Cloud are switched off in the project {project}: {', '.join(apis)}.")
     if lacks:
-        who = settings.caller.removeprefix("serviceAccount:")
         listed = "\n".join(f"- {lack.need.permission}, {lack.purpose}" for lack in lacks)
-        said.append(f"{who} may not do all that this run needs in the project {project}. It lacks:\n{listed}")
+        said.append(
+            f"{_who(settings)} may not do all that this run needs in the project {project}. It lacks:\n{listed}"
+        )
     said.append(
         "Whoever owns the project pastes the commands below into a shell. Some minutes later run the job again."
     )
     commands = [*_switch_on(apis, project), *_grants(lacks, google.policies.get(f"projects/{project}"), settings)]
     return Failure("\n".join(said), "\n".join(commands))
+
+
+def _who(settings: Settings) -> str:
+    return settings.caller.removeprefix("serviceAccount:")
 
 
 def _switch_on(apis: Sequence[str], project: str) -> list[str]:
