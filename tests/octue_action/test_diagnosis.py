@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.known_failures import FAILURES, KnownFailure, Sort
-from octue_action.diagnosis import KNOWN, Diagnosis, Known, explain, explained
+from octue_action.catalogue import KNOWN, Known
+from octue_action.diagnosis import Diagnosis, explain, explained
 from octue_action.failure import Failure, GoogleError
 
 GOLDEN = Path(__file__).parent / "golden" / "diagnosis.md"
