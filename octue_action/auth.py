@@ -78,6 +78,13 @@ def sign_in(settings: Settings, mask: Mask, cancellation: Cancellation | None = 
     return credentials
 
 
+_REFUSALS = (
+    google.auth.exceptions.OAuthError,
+    google.auth.exceptions.RefreshError,
+    google.auth.exceptions.TransportError,
+)
+
+
 class _Refused(google.auth.exceptions.RefreshError):
     """A refusal of which only the words and the status are kept.
 
@@ -110,7 +117,7 @@ class _Masked(Credentials):
         except Cancelled:
             # gRPC's own threads, which call this too, know no other end than an error.
             raise google.auth.exceptions.RefreshError("The run is to end.") from None
-        except (google.auth.exceptions.RefreshError, google.auth.exceptions.TransportError) as error:
+        except _REFUSALS as error:
             # A renewal's errors reach people by way of gRPC, which adds all that they say to its own message.
             raise _Refused(error) from None
         if not isinstance(self._credentials.token, str):
@@ -331,24 +338,41 @@ def _explain(error: Exception, settings: Settings, claims: Mapping[str, Any]) ->
     diagnosis = explain(refusal, project_id=settings.project_id, caller=settings.repository_principal)
     if diagnosis is None:
         return AuthenticationError(f"Google Cloud did not let this run in: {text}", _AGAIN)
-    told = [diagnosis.cause, f"Google's answer: {text}", _claims_told(claims, settings.github)]
+    asked = _recommended(settings.github) if "attribute condition" in text else {}
+    told = [diagnosis.cause, f"Google's answer: {text}", _claims_told(claims, asked)]
     return AuthenticationError("\n".join(filter(None, told)), diagnosis.remedy)
 
 
-def _claims_told(claims: Mapping[str, Any], github: GitHubContext) -> str:
-    """What GitHub's token says, beside what the condition that this project's README recommends asks for."""
+def _claims_told(claims: Mapping[str, Any], asked: Mapping[str, tuple[str, ...]]) -> str:
+    """What GitHub's token says, beside what a condition asks for.
+
+    :param asked: the values that it lets in, by claim; nothing where no condition matters.
+    """
     if not claims:
         return ""
-    asked = _recommended(github)
-    refused = [name for name, values in asked.items() if str(claims.get(name, "")) not in values]
-    verdict = "The condition that the README of this action recommends would let this token in."
-    if refused:
-        reasons = "; ".join(f"{name} is {claims.get(name, 'not said')}, not {_one_of(asked[name])}" for name in refused)
-        verdict = f"The condition that the README of this action recommends would refuse it: {reasons}."
-    rows = [("claim", "this token", "the README's condition asks")]
-    rows += [(name, str(value), _one_of(asked.get(name, ()))) for name, value in claims.items()]
-    lines = [f"  {name}: {value} | {wanted}" if wanted else f"  {name}: {value}" for name, value, wanted in rows]
-    return "\n".join(["GitHub's token says:", *lines, verdict])
+    heading = (
+        "GitHub's token says (and in brackets, what that condition asks for):" if asked else "GitHub's token says:"
+    )
+    lines = [f"  {name}: {value}{_wanted(asked.get(name))}" for name, value in claims.items()]
+    return "\n".join([*([_verdict(claims, asked)] if asked else []), heading, *lines])
+
+
+def _verdict(claims: Mapping[str, Any], asked: Mapping[str, tuple[str, ...]]) -> str:
+    reasons = [
+        f"{name} is {claims.get(name, 'not said')}, not {_one_of(values)}"
+        for name, values in asked.items()
+        if str(claims.get(name, "")) not in values
+    ]
+    if reasons:
+        return f"The condition that the README recommends would refuse this token: {'; '.join(reasons)}."
+    return (
+        "With the numbers of this repository, the condition that the README recommends would let this token in: the "
+        "provider's own asks for something else, such as another repository."
+    )
+
+
+def _wanted(values: tuple[str, ...] | None) -> str:
+    return f" [{_one_of(values)}]" if values else ""
 
 
 def _recommended(github: GitHubContext) -> Mapping[str, tuple[str, ...]]:
