@@ -557,14 +557,14 @@ OF_CONTAINERS: tuple[Sign, ...] = (
     ),
     # Sources: GoogleCloudPlatform/jit-groups#270; Unstructured-IO/unstructured-api#354, for a script.
     Sign(
-        says=r"(?P<program>\S+\.(?:sh|py|bash)): exec format error",
+        says=r"(?P<program>\S*/\S+\.(?:sh|py|bash)): exec format error",
         cause="Cloud Run could not start {program}: the script's first line does not name the program that runs it, or "
         "the image is made for another kind of processor than Cloud Run's. Put this above everything else in "
         "the script:",
         remedy="#!/bin/sh",
     ),
     Sign(
-        says=r"(?P<program>\S+): exec format error",
+        says=r"(?P<program>\S*/\S+): exec format error",
         cause="Cloud Run could not start {program}: the image is made for another kind of processor, as on a Mac with "
         "an Apple chip or on an ARM machine. Build it for Cloud Run's, and push it again.",
         remedy="docker build --platform=linux/amd64 --tag=IMAGE .",
@@ -578,38 +578,38 @@ OF_CONTAINERS: tuple[Sign, ...] = (
     # What happens to Octue's own packages: tried with the versions named.
     Sign(
         says=r"^ModuleNotFoundError: No module named '(?P<module>octue\.cloud\.deployment[\w.]*)'",
-        cause="The program ended when it started{exit}: the version of octue in the image has no {module}. Versions "
-        "0.8.0 to 0.61.x have octue.cloud.deployment.google.cloud_run.flask_app, and later ones do not run on Cloud "
-        "Run. Name one of those in the requirements, and push.",
+        cause="The program ended at its start{exit}: the version of octue in the image has no {module}. Versions "
+        "0.8.0 to 0.61.x have octue.cloud.deployment.google.cloud_run.flask_app, older ones the same without "
+        "`.flask_app`, and later ones do not run on Cloud Run. Name the right one in the requirements, and push.",
         remedy="octue==0.39.0",
     ),
     Sign(
         says=r"^ModuleNotFoundError: No module named '(?P<module>pkg_resources)'",
-        cause="The program ended when it started{exit}: the Python module {module} is not in the image. Setuptools has "
+        cause="The program ended at its start{exit}: the Python module {module} is not in the image. Setuptools has "
         "it before version 81. Add this line to the requirements, and push.",
         remedy="setuptools<81",
     ),
     Sign(
         says=r"^ImportError: cannot import name '(?P<name>\w+)' from 'werkzeug[\w.]*'",
-        cause="The program ended when it started{exit}: the version of Werkzeug in the image has no {name}. Octue's "
+        cause="The program ended at its start{exit}: the version of Werkzeug in the image has no {name}. Octue's "
         "older versions bring a Flask that needs Werkzeug before version 3. Add this line to the requirements, and "
         "push.",
         remedy="werkzeug<3",
     ),
     Sign(
         says=r"^ModuleNotFoundError: No module named '(?P<module>[\w.]+)'",
-        cause="The program ended when it started{exit}: the Python module {module} is not in the image. Add the "
+        cause="The program ended at its start{exit}: the Python module {module} is not in the image. Add the "
         "package that has it to the requirements, or copy the file in the Dockerfile, and push.",
         remedy="{log_url}",
     ),
     Sign(
         says=_TRACEBACK + r"(?P<exception>\S.*)$",
-        cause="The program ended when it started{exit}: {exception}",
+        cause="The program ended at its start{exit}: {exception}",
         remedy="{log_url}",
     ),
     Sign(
         says=r"^(?P<exception>(?:SyntaxError|IndentationError|TabError): .*)$",
-        cause="The program ended when it started{exit}: {exception}",
+        cause="The program ended at its start{exit}: {exception}",
         remedy="{log_url}",
     ),
     # What gunicorn, Flask and uvicorn say when they listen.
@@ -648,17 +648,12 @@ OF_CONTAINERS: tuple[Sign, ...] = (
         remedy="RUN chmod +x FILE",
     ),
     Sign(
-        cause="The program was killed when it started{code_137}, most often for want of memory. Give it more in "
-        "octue.yaml, or with the inputs of the same names; then push.",
-        remedy="{more_memory}",
-    ),
-    Sign(
         cause="The program was killed when it started{code_137}, most often for want of memory: look at what it needs, "
         "and give it more with `memory` in octue.yaml.",
         remedy="{log_url}",
     ),
     Sign(
-        cause="The program ended when it started{code_132}: it is made for another kind of processor than Cloud Run "
+        cause="The program ended at its start{code_132}: it is made for another kind of processor than Cloud Run "
         "has. Build the image, and what is in it, for linux/amd64.",
         remedy="docker build --platform=linux/amd64 --tag=IMAGE .",
     ),
@@ -673,7 +668,7 @@ OF_CONTAINERS: tuple[Sign, ...] = (
         remedy=OWN_START,
     ),
     Sign(
-        cause="The program ended when it started, with exit code {code}. Its last words are below, and all of them in "
+        cause="The program ended at its start, with exit code {code}. Its last words are below, and all of them in "
         "its log.",
         remedy="{log_url}",
     ),

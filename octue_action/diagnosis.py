@@ -102,7 +102,8 @@ def _of_log(error: GoogleError, given: Mapping[str, str], lines: list[str]) -> D
         match = sign.match(log)
         places = _derived({**given, **(match.groupdict("") if match else {})})
         if match is not None and sign.places <= places.keys():
-            return _filled(sign, places, _essence(log[: match.end()] if sign.says else log, log))
+            end = match.end() if sign.says else _end_of(log)
+            return _filled(sign, places, _essence(log, end))
     return None
 
 
@@ -147,6 +148,9 @@ def explained(
         return failure
     answer = failure.message[:SHOWN_TEXT] + ("…" if len(failure.message) > SHOWN_TEXT else "")
     essence = diagnosis.essence if diagnosis else ()
+    if log and log.lines and not essence:
+        text = "\n".join(map(_printable_line, log.lines))
+        essence = _essence(text, len(text))
     parts = [
         diagnosis.cause if diagnosis else failure.message,
         failure.aftermath,
@@ -212,24 +216,33 @@ def _printable_line(line: str) -> str:
     return "".join(c for c in line.expandtabs(4) if c.isprintable())
 
 
-def _essence(until: str, log: str) -> tuple[str, ...]:
+def _end_of(log: str) -> int:
+    """Where Cloud Run says how the container ended; what comes behind says it once more."""
+    ended = [match.end() for match in _ENDED.finditer(log)]
+    return ended[-1] if ended else len(log)
+
+
+_ENDED = re.compile(r"^Container (?:called exit\((?P<code>\d+)\)|terminated on signal (?P<signal>\d+))", re.MULTILINE)
+
+
+def _essence(log: str, end: int) -> tuple[str, ...]:
     """The few lines that end with the one that shows it.
 
-    :param until: the log up to somewhere in that line.
+    :param end: somewhere in that line.
     """
-    count = until.count("\n") + 1
+    count = log[:end].count("\n") + 1
     shown = [line for line in log.split("\n")[:count] if line.strip(" ^~-")]
     return tuple(line[:_LONGEST_LINE] for line in shown[-_ESSENCE:])
 
 
 def _ending(log: str, said: str) -> dict[str, str]:
     """How a container ended, and on which port it was to listen."""
-    called = re.findall(r"Container called exit\((\d+)\)", log)
-    killed = re.findall(r"Container terminated on signal (\d+)", log)
+    ended = [*_ENDED.finditer(log)][-1:]
     asked = re.findall(r"on port (\d+)\. The instance was not started", log) or re.findall(r"PORT=(\d+)", said)
-    code = called[-1] if called else str(128 + int(killed[-1][:3])) if killed else ""
+    # A shell says so of a program that a signal ends, too.
+    code = "".join(it["code"] or str(128 + int(it["signal"])) for it in ended)
     return {
-        "exit": f" with exit code {code}" if code else "",
+        "exit": f", with exit code {code}" if code else "",
         **({"code": code, f"code_{code}": f" (exit code {code})"} if code else {}),
         **({"asked": asked[-1]} if asked else {}),
     }
@@ -300,7 +313,7 @@ _SOUND: Mapping[str, str] = {
     "command": _WORDS,
     "deployer": ACCOUNT,
     "exception": _WORDS,
-    "exit": r"( with exit code \d+)?",
+    "exit": r"(, with exit code \d+)?",
     "host": r"[\w.:\[\]]+",
     "image": r"\w[\w./:@-]*",
     "issuer": r"https://[\w./:-]+",
