@@ -156,7 +156,7 @@ def explained(
         failure.aftermath,
         "From its log:\n" + "\n".join(f"  {line}" for line in essence) if essence else "",
         f"Google's answer: {answer}" if diagnosis else "",
-        why_no_log,
+        why_no_log or _whole_log(failure.log_url, diagnosis),
     ]
     told = Failure("\n".join(filter(None, parts)), diagnosis.remedy if diagnosis else failure.remedy, failure.log_url)
     told.log = log.lines if log else ()
@@ -198,6 +198,11 @@ def _unread(url: str, remedy: str) -> str:
             f"from the next time on with:\n{remedy}"
         )
     return f"Its log could not be read just now; it is here: {url}"
+
+
+def _whole_log(url: str, diagnosis: Diagnosis | None) -> str:
+    """Where all of a log is, unless what is to be done says so."""
+    return f"All of its log: {url}" if url and diagnosis and url not in diagnosis.remedy else ""
 
 
 def _who(caller: str) -> str:

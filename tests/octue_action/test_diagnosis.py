@@ -435,6 +435,7 @@ def test_googles_own_words_and_the_log_stay_with_the_cause() -> None:
 
     assert told.message.endswith(
         "\nGoogle's answer: UNAVAILABLE from create_topic: The service is currently unavailable."
+        f"\nAll of its log: {LOG_URL}"
     )
     assert told.log_url == LOG_URL
 
