@@ -48,7 +48,9 @@ class Dispatcher:
             if refusal is not None:
                 raise refusal
             method = self.methods.find(name)
-            return method.answer(parse(method), Call(name, identity.principal, identity.members))
+            request, call = parse(method), Call(name, identity.principal, identity.members)
+            self._world.access.check(name, request, call)
+            return method.answer(request, call)
 
         with self._world.clock.working():
             return self.noted(name, identity.principal, do)
@@ -66,7 +68,14 @@ class Dispatcher:
             if refusal is not None:
                 raise refusal
             call = Call(name, identity.principal, identity.members, is_active)
-            yield from self.methods.find(name).answer(requests, call)
+            yield from self.methods.find(name).answer(self._checked(name, requests, call), call)
+
+    def _checked(self, name: str, requests: Iterator[Any], call: Call) -> Iterator[Any]:
+        """The requests of a stream, the first of which says what it is about."""
+        for number, request in enumerate(requests):
+            if number == 0:
+                self._world.access.check(name, request, call)
+            yield request
 
     def noted(self, name: str, principal: str, do: Callable[[], Answer]) -> Answer:
         """The answer to a call, or the fault that hits it, noted with how it ends.

@@ -7,7 +7,7 @@ from http import HTTPStatus
 import grpc
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
-from google.rpc import code_pb2, status_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 # google/rpc/code.proto says which HTTP status each code has.
 HTTP_STATUS: dict[grpc.StatusCode, HTTPStatus] = {
@@ -141,3 +141,16 @@ def unauthenticated(message: str, *details: Message) -> ApiError:
 def unimplemented(message: str, *details: Message) -> ApiError:
     """501 UNIMPLEMENTED."""
     return ApiError(grpc.StatusCode.UNIMPLEMENTED, message, *details)
+
+
+def permission_error(permission: str, resource: str) -> tuple[str, error_details_pb2.ErrorInfo]:
+    """Message and detail with which IAM refuses a caller that lacks a permission.
+
+    :param permission: ``iam.serviceAccounts.getAccessToken``.
+    :param resource: relative resource name.
+    """
+    return f"Permission '{permission}' denied on resource (or it may not exist).", error_details_pb2.ErrorInfo(
+        reason="IAM_PERMISSION_DENIED",
+        domain="iam.googleapis.com",
+        metadata={"permission": permission, "resource": resource},
+    )

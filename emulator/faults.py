@@ -17,11 +17,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, Unpack
 import grpc
 from google.rpc import error_details_pb2
 
-from emulator.errors import ApiError, BadGateway, ConnectionReset, aborted, permission_denied, unauthenticated
+from emulator.errors import (
+    ApiError,
+    BadGateway,
+    ConnectionReset,
+    aborted,
+    permission_denied,
+    permission_error,
+    unauthenticated,
+)
 from emulator.services import github, sts
 from emulator.services.github_access import BOT
 from emulator.services.github_errors import inaccessible, issues_disabled, too_fast
-from emulator.services.iam import permission_error
 from emulator.tokens import INVALID
 
 if TYPE_CHECKING:

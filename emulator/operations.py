@@ -47,7 +47,7 @@ class Operations:
         :param work: gives the response; an ``ApiError`` from it is the operation's error.
         :param metadata: gives the metadata as they stand whenever the operation is read.
         """
-        operation = _Operation(name, metadata)
+        operation = _Operation(name, kind, metadata)
         with self._changed:
             self._operations[name] = operation
         first = operation.message()
@@ -81,6 +81,11 @@ class Operations:
                 raise not_found(f"Operation {name} was not found.")
             return self._operations[name].message()
 
+    def kind(self, name: str) -> str:
+        """What an operation is; empty for a name that never was."""
+        with self._changed:
+            return self._operations[name].kind if name in self._operations else ""
+
     def wait(self, name: str, seconds: float = math.inf) -> operations_pb2.Operation:
         """The operation when it is done, or as it stands after that many seconds."""
         self.get(name)
@@ -100,8 +105,9 @@ class Operations:
 
 
 class _Operation:
-    def __init__(self, name: str, metadata: Callable[[], Message]) -> None:
+    def __init__(self, name: str, kind: str, metadata: Callable[[], Message]) -> None:
         self.name = name
+        self.kind = kind
         self.metadata = metadata
         self.result: Message | ApiError | None = None
 

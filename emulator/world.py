@@ -10,6 +10,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from emulator.access import Access
 from emulator.clock import Clock
 from emulator.faults import Faults
 from emulator.operations import Operations
@@ -91,6 +92,7 @@ class World:
         self.operations = Operations(self.clock, settings.seconds)
         self.tokens = Tokens(self.clock)
         self.policies = Policies(self)
+        self.access = Access(self)
         self.requests = Requests()
         self.faults = Faults(self)
         self.github = GitHub(self)

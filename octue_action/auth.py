@@ -78,6 +78,24 @@ def sign_in(settings: Settings, mask: Mask, cancellation: Cancellation | None = 
     return credentials
 
 
+_REFUSALS = (
+    google.auth.exceptions.OAuthError,
+    google.auth.exceptions.RefreshError,
+    google.auth.exceptions.TransportError,
+)
+
+
+class _Refused(google.auth.exceptions.RefreshError):
+    """A refusal of which only the words and the status are kept.
+
+    :param error: of google-auth.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(_said(error))  # type: ignore[no-untyped-call]  # google-auth has no types here
+        self.status = _status(error)
+
+
 class _Masked(Credentials):
     """Credentials whose tokens the mask is told before they are used, also when they are renewed later.
 
@@ -99,9 +117,9 @@ class _Masked(Credentials):
         except Cancelled:
             # gRPC's own threads, which call this too, know no other end than an error.
             raise google.auth.exceptions.RefreshError("The run is to end.") from None
-        except (google.auth.exceptions.RefreshError, google.auth.exceptions.TransportError) as error:
+        except _REFUSALS as error:
             # A renewal's errors reach people by way of gRPC, which adds all that they say to its own message.
-            raise google.auth.exceptions.RefreshError(_said(error)) from None
+            raise _Refused(error) from None
         if not isinstance(self._credentials.token, str):
             raise TypeError("google-auth takes any answer with a time for one with a token")
         self.token, self.expiry = self._credentials.token, self._credentials.expiry
@@ -313,35 +331,62 @@ def _no_id_token(github: GitHubContext) -> AuthenticationError:
 def _explain(error: Exception, settings: Settings, claims: Mapping[str, Any]) -> AuthenticationError:
     """The refusal in plain words. The texts of STS are in google-github-actions/auth, docs/TROUBLESHOOTING.md."""
     text = _said(error)
-    provider = settings.workload_identity_provider
-    told = "\n".join(f"  {name}: {value}" for name, value in claims.items())
-    refusal = GoogleError("sign_in", "", text, metadata={"provider": str(provider)})
-    diagnosis = explain(refusal, project_id=settings.project_id)
-    if diagnosis is not None:
-        claims_told = f"\nGitHub's token says:\n{told}" if told else ""
-        return AuthenticationError(f"{diagnosis.cause}\nGoogle's answer: {text}{claims_told}", diagnosis.remedy)
-    if "invalid_target" in text:
-        return AuthenticationError(
-            f"There is no workload identity provider {provider}, or it is disabled.",
-            "Copy the full name, with the project's number, from:\n"
-            "gcloud iam workload-identity-pools providers list --location=global "
-            f"--workload-identity-pool=POOL --project={settings.project_id} --format='value(name)'",
-        )
-    if "getAccessToken" in text or "Permission" in text or "PERMISSION_DENIED" in text or "Gaia id not found" in text:
-        return AuthenticationError(
-            f"This repository may not act as {settings.deployer_service_account}, or there is no such account: {text}",
-            f"# Is the name right? gcloud iam service-accounts list --project={settings.project_id}\n"
-            f"gcloud iam service-accounts add-iam-policy-binding {settings.deployer_service_account} "
-            f"--project={settings.project_id} --role=roles/iam.workloadIdentityUser "
-            f"--member='{settings.repository_principal}'",
-        )
-    if "invalid_grant" in text:
-        return AuthenticationError(
-            f"The provider {provider} does not accept GitHub's token: {text}. The token says:\n{told}",
-            "Check that the provider's issuer is https://token.actions.githubusercontent.com and that it maps "
-            "google.subject to at most 127 bytes.",
-        )
-    return AuthenticationError(f"Google Cloud did not let this run in: {text}", _AGAIN)
+    about = {"provider": settings.workload_identity_provider, "deployer": settings.deployer_service_account}
+    refusal = GoogleError(
+        "sign_in", getattr(error, "status", ""), text, metadata={name: value for name, value in about.items() if value}
+    )
+    diagnosis = explain(refusal, project_id=settings.project_id, caller=settings.repository_principal)
+    if diagnosis is None:
+        return AuthenticationError(f"Google Cloud did not let this run in: {text}", _AGAIN)
+    asked = _recommended(settings.github) if "attribute condition" in text else {}
+    told = [diagnosis.cause, f"Google's answer: {text}", _claims_told(claims, asked)]
+    return AuthenticationError("\n".join(filter(None, told)), diagnosis.remedy)
+
+
+def _claims_told(claims: Mapping[str, Any], asked: Mapping[str, tuple[str, ...]]) -> str:
+    """What GitHub's token says, beside what a condition asks for.
+
+    :param asked: the values that it lets in, by claim; nothing where no condition matters.
+    """
+    if not claims:
+        return ""
+    heading = (
+        "GitHub's token says (and in brackets, what that condition asks for):" if asked else "GitHub's token says:"
+    )
+    lines = [f"  {name}: {value}{_wanted(asked.get(name))}" for name, value in claims.items()]
+    return "\n".join([*([_verdict(claims, asked)] if asked else []), heading, *lines])
+
+
+def _verdict(claims: Mapping[str, Any], asked: Mapping[str, tuple[str, ...]]) -> str:
+    reasons = [
+        f"{name} is {claims.get(name, 'not said')}, not {_one_of(values)}"
+        for name, values in asked.items()
+        if str(claims.get(name, "")) not in values
+    ]
+    if reasons:
+        return f"The condition that the README recommends would refuse this token: {'; '.join(reasons)}."
+    return (
+        "With the numbers of this repository, the condition that the README recommends would let this token in: the "
+        "provider's own asks for something else, such as another repository."
+    )
+
+
+def _wanted(values: tuple[str, ...] | None) -> str:
+    return f" [{_one_of(values)}]" if values else ""
+
+
+def _recommended(github: GitHubContext) -> Mapping[str, tuple[str, ...]]:
+    """The values of claims that the README's condition lets in, for this very repository."""
+    return {
+        "repository_owner_id": (github.repository_owner_id,),
+        "repository_id": (github.repository_id,),
+        "ref": ("refs/heads/main",),
+        "event_name": ("push", "schedule", "workflow_dispatch"),
+    }
+
+
+def _one_of(values: tuple[str, ...]) -> str:
+    return " or ".join(values)
 
 
 _AGAIN = "Run the job again; if it stays, look at https://status.cloud.google.com."
@@ -351,6 +396,19 @@ def _not_understood(what: str) -> AuthenticationError:
     return AuthenticationError(
         f"Google Cloud answered with something that is neither token nor refusal: {what}.", _AGAIN
     )
+
+
+def _status(error: Exception) -> str:
+    """``unauthorized_client`` of STS, ``PERMISSION_DENIED`` of IAM Credentials; empty where none is said."""
+    try:
+        refusal = json.loads(error.args[1])["error"]
+    except GARBAGE:
+        return ""
+    status = refusal.get("status") if isinstance(refusal, dict) else refusal
+    return status if isinstance(status, str) and _STATUS.fullmatch(status) else ""
+
+
+_STATUS = re.compile(r"[A-Za-z_]{1,40}")
 
 
 def _said(error: Exception) -> str:

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import traceback
+import urllib.parse
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from octue_action.redaction import redacted
+
+if TYPE_CHECKING:
+    from octue_action.logs import LogSource
 
 ISSUES_URL = "https://github.com/octue/deploy-cloud-run-action/issues/new"
+
+LONGEST_URL = 2_000
+"""Characters of a link to a report: what every browser takes."""
 
 
 class Failure(Exception):
@@ -12,9 +25,10 @@ class Failure(Exception):
 
     :param message: what happened and why.
     :param remedy: one thing to do, which can be pasted; empty where none is known.
-    :param log_url: of a build that failed: where its log is.
+    :param log_url: of a build or a container that failed: where its log is.
 
     ``aftermath`` is what stands, or no longer stands, because of it, as a sentence; empty where nothing is to be said.
+    ``log_source`` is the log that tells more, where there is one; ``log`` are its last lines once they are read.
     """
 
     def __init__(self, message: str, remedy: str = "", log_url: str = "") -> None:
@@ -23,6 +37,8 @@ class Failure(Exception):
         self.remedy = remedy
         self.log_url = log_url
         self.aftermath = ""
+        self.log_source: LogSource | None = None
+        self.log: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.message
@@ -59,11 +75,66 @@ class GoogleError(Failure):
         self.is_of_operation = is_of_operation
 
 
-def fault(error: Exception) -> Failure:
-    """A mistake of this action's own, told to a person; the error stays attached for debug logging."""
-    failure = Failure(
-        f"This is a fault of the action itself, not of your service: {type(error).__name__}: {error}",
-        f"Run the job again with debug logging, and report what it says:\n{ISSUES_URL}",
-    )
-    failure.__cause__ = error
-    return failure
+class Fault(Failure):
+    """A mistake of this action's own.
+
+    :param error: what was raised; it stays attached for debug logging.
+    """
+
+    def __init__(self, error: Exception, remedy: str) -> None:
+        super().__init__(
+            f"This is a fault of the action itself, not of your service: {type(error).__name__}: {error}", remedy
+        )
+        self.error = error
+        self.__cause__ = error
+
+
+def fault(error: Exception, version: str = "", mode: str = "") -> Fault:
+    """A mistake of this action's own, told to a person, with a report that says where it happened, and not with what.
+
+    :param version: of this action.
+    :param mode: of this run.
+    """
+    where = [f"{Path(it.filename).name}:{it.lineno} {it.name}" for it in traceback.extract_tb(error.__traceback__)]
+    facts = {"Version": version, "Mode": mode, "Error": type(error).__name__, "Where": "\n".join(where[-_FRAMES:])}
+    url = report_url(f"Fault: {type(error).__name__}", facts)
+    return Fault(error, f"Run the job again with debug logging, and report what it says:\n{url}")
+
+
+_FRAMES = 8
+"""Of a traceback, the last ones, which a report has."""
+
+
+def report_url(title: str, facts: Mapping[str, str], hidden: Iterable[str] = ()) -> str:
+    """The address of a new report with these facts, for a person to look through and send.
+
+    :param hidden: what nobody else is to read, beside what looks like a token, a name or a number of somebody's.
+    """
+    told = {name: _anonymous(value, hidden) or "?" for name, value in facts.items()}
+    for length in range(LONGEST_URL, 0, -50):
+        body = "\n".join(f"{name}: {value[:length]}" for name, value in told.items())
+        query = urllib.parse.urlencode({"title": title, "body": body}, quote_via=urllib.parse.quote)
+        if len(ISSUES_URL) + 1 + len(query) <= LONGEST_URL:
+            break
+    return f"{ISSUES_URL}?{query}"
+
+
+_PERSONAL = (
+    (re.compile(r"[\w.+-]+@[\w.-]+\w"), "EMAIL"),
+    (
+        re.compile(r"\b(projects|locations|services|topics|serviceAccounts|repositories|triggers)/[\w.:~%+-]+"),
+        r"\1/NAME",
+    ),
+    (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "UUID"),
+    (re.compile(r"\d{6,}"), "NUMBER"),
+)
+
+
+def _anonymous(text: str, hidden: Iterable[str]) -> str:
+    """The text without what says whose it is."""
+    text = redacted(text)
+    for pattern, name in _PERSONAL:
+        text = pattern.sub(name, text)
+    for value in sorted(filter(None, hidden), key=len, reverse=True):
+        text = text.replace(value, "NAME")
+    return text

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from google.cloud.devtools.cloudbuild_v1 import CloudBuildClient
     from google.cloud.eventarc_v1 import EventarcClient
     from google.cloud.iam_admin_v1 import IAMClient
+    from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
     from google.cloud.resourcemanager_v3 import ProjectsClient
     from google.cloud.run_v2 import RevisionsClient, ServicesClient
     from google.iam.v1.policy_pb2 import Policy
@@ -150,6 +151,13 @@ class Google:
 
         return self._client(ProjectsClient, "cloudresourcemanager.googleapis.com")
 
+    @functools.cached_property
+    def logging(self) -> LoggingServiceV2Client:
+        """Logs; without the rest of google-cloud-logging, which would write them."""
+        from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
+
+        return self._client(LoggingServiceV2Client, "logging.googleapis.com")
+
     @property
     def writes(self) -> int:
         """How often the calling thread has changed something in Google Cloud."""
@@ -167,12 +175,19 @@ class Google:
         """
         return self._read(method, request, quirks.OF_READINGS)
 
-    def list(self, method: Callable[..., Iterable[Item]], request: Any) -> list[Item]:
+    def list(
+        self,
+        method: Callable[..., Iterable[Item]],
+        request: Any,
+        *,
+        passing: Sequence[Quirk] = quirks.OF_READINGS,
+    ) -> list[Item]:
         """Call a method that lists, and give the items of all pages.
 
+        :param passing: what is repeated.
         :raises GoogleError: where it is refused.
         """
-        return self.repeat(lambda: self._once(lambda **named: [*method(**named)], request, method), quirks.OF_READINGS)
+        return self.repeat(lambda: self._once(lambda **named: [*method(**named)], request, method), passing)
 
     def find(self, method: Callable[..., Answer], request: Any) -> Answer | None:
         """Call a method that reads one thing; None where there is no such thing.

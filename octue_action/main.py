@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from octue_action import report
 from octue_action.annotations import annotate, annotate_ended, annotate_problem, placed, told
@@ -14,8 +14,15 @@ from octue_action.problems import InvalidSettings, Problem
 from octue_action.redaction import is_token
 from octue_action.runner import Runner
 from octue_action.settings import Settings, load
+from octue_action.values import MODES
+
+if TYPE_CHECKING:
+    from octue_action.google import Google
 
 FAILURE, BAD_INPUTS = 1, 2
+
+_VERSION = "GITHUB_ACTION_REF"
+"""The variable that says which version of this action the workflow names."""
 
 
 def main(
@@ -37,7 +44,7 @@ def main(
         settings = load(environment)
         cancellation.limit(settings.timeout_minutes * 60.0)
         _refuse_unavailable(settings)
-        return _run(settings, runner, cancellation, start)
+        return _run(settings, runner, cancellation, start, environment.get(_VERSION, ""))
     except Cancelled:
         _tell_ended("Nothing was changed.", runner, cancellation)
         return cancellation.exit_code
@@ -46,7 +53,9 @@ def main(
     except Failure as failure:
         return _report_failures("Nothing was changed", [failure], runner)
     except Exception as error:  # noqa: BLE001 - a fault of our own must still end in words that help
-        return _report_failures("Fault of the action", [fault(error)], runner)
+        given = environment.get("INPUT_MODE", "")
+        mode = given if given in MODES else ""
+        return _report_failures("Fault of the action", [fault(error, environment.get(_VERSION, ""), mode)], runner)
     finally:
         cancellation.tell = lambda: None  # all is told
 
@@ -61,7 +70,7 @@ def _refuse_unavailable(settings: Settings) -> None:
         raise InvalidSettings([Problem(message=message, expected="the input left out", title="region_policy")])
 
 
-def _run(settings: Settings, runner: Runner, cancellation: Cancellation, start: float) -> int:
+def _run(settings: Settings, runner: Runner, cancellation: Cancellation, start: float, version: str) -> int:
     from octue_action.announcement import Announcement
     from octue_action.auth import sign_in
     from octue_action.google import Google
@@ -76,24 +85,39 @@ def _run(settings: Settings, runner: Runner, cancellation: Cancellation, start: 
         credentials = sign_in(settings, runner.mask, cancellation)
         runner.info(f"Signed in as {settings.deployer_service_account or 'this repository'}.")
 
-    from octue_action.modes import MODES, Run
+    from octue_action import modes
 
     google = Google(credentials, settings.emulator, runner.info, cancellation)
     announcement = Announcement(settings, runner, cancellation)
-    return MODES[settings.mode](Run(settings, runner, google, announcement, _explain(settings), start))
+    run = modes.Run(settings, runner, google, announcement, _explain(settings, google, version), start)
+    return modes.MODES[settings.mode](run)
 
 
-def _explain(settings: Settings) -> Callable[[Failure], Failure]:
-    """What makes a failure of this run one that a person is told: with cause and remedy where they are known."""
+def _explain(settings: Settings, google: Google, version: str) -> Callable[[Failure], Failure]:
+    """What makes a failure of this run one that a person is told: with cause and remedy where they are known.
+
+    :param version: of this action, as the workflow names it.
+    """
+    from octue_action import logs
     from octue_action.diagnosis import explained
 
-    return functools.partial(
+    told = functools.partial(
         explained,
+        version=version,
+        mode=settings.mode,
         project_id=settings.project_id,
         region=settings.services[0].region,
         caller=settings.caller,
         octue_role=settings.octue_role,
     )
+    values = [value for service in settings.services for value in service.environment_variables.values()]
+    hidden = [*values, *filter(None, [settings.github_token])]
+
+    def explain(failure: Failure) -> Failure:
+        source = failure.log_source
+        return told(failure, log=logs.read(google, source, hidden) if source is not None else None)
+
+    return explain
 
 
 def _report_problems(problems: Sequence[Problem], runner: Runner) -> int:

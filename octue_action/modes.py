@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -263,8 +264,12 @@ class _Story:
         """Make the changes of a plan."""
         run = self._run
 
+        @functools.cache  # a log may be read for it
+        def explained(failure: Failure) -> Failure:
+            return run.explain(failure)
+
         def told(outcome: Outcome) -> Outcome:
-            return replace(outcome, failure=run.explain(outcome.failure)) if outcome.failure else outcome
+            return replace(outcome, failure=explained(outcome.failure)) if outcome.failure else outcome
 
         with run.runner.group("Apply") if made.has_changes else contextlib.nullcontext():
             carried_out = apply(

@@ -220,9 +220,14 @@ def _lacking(needed: Mapping[Need, str], google: Google, on_project: frozenset[s
 
     found = walk({resource: set() for resource in wanted}, missing)
     lacks = [lack for resource in wanted for lack in found[resource]]
-    # Of a permission that is lacking for several things, one is named.
-    first = {(lack.need.permission, lack.need.resource if lack.is_there else ""): lack for lack in reversed(lacks)}
+    # Of a permission that is lacking for several things, one is named; each account is opened by itself.
+    first = {(lack.need.permission, _account(lack)): lack for lack in reversed(lacks)}
     return tuple(sorted(first.values(), key=lambda lack: lack.need.permission))
+
+
+def _account(lack: Lack) -> str:
+    """The account as which the caller lacks the right to act, where there is one to be seen."""
+    return lack.need.resource if lack.is_there and lack.need.permission == ACT_AS else ""
 
 
 def _held_on(resource: str, asked: Sequence[str], google: Google) -> frozenset[str] | None:
@@ -280,8 +285,8 @@ def _grants(lacks: Sequence[Lack], policy: Policy | None, settings: Settings) ->
                 f"gcloud projects add-iam-policy-binding {project} --member={member} "
                 f"--role=roles/resourcemanager.projectIamAdmin --condition={shlex.quote(condition)}"
             )
-        elif lack.need.permission == ACT_AS and lack.is_there:
-            email = lack.need.resource.rpartition("/")[2]
+        elif account := _account(lack):
+            email = account.rpartition("/")[2]
             commands.append(
                 f"gcloud iam service-accounts add-iam-policy-binding {email} --project={project} --member={member} "
                 "--role=roles/iam.serviceAccountUser"

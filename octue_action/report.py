@@ -407,10 +407,11 @@ def _outcome_row(outcome: Outcome) -> str:
         done = f"{_text(_was(outcome.change))}{details}"
         took = f"{outcome.seconds:.1f} s" if outcome.status is Status.APPLIED else ""
     log_url = outcome.failure.log_url if outcome.failure else getattr(outcome.resource, "build_log_url", "")
+    log = "log of the build" if outcome.change.resource.kind == "container_image" else "log"
     if log_url.startswith(CONSOLE):
-        done += f' (<a href="{_text(log_url)}">log of the build</a>)'
+        done += f' (<a href="{_text(log_url)}">{log}</a>)'
     elif log_url:
-        done += f" (log of the build: <code>{_text(log_url)}</code>)"
+        done += f" ({log}: <code>{_text(log_url)}</code>)"
     return _row(outcome.resource or outcome.change.resource, done, took, sign=_ICONS[outcome.status])
 
 
@@ -425,7 +426,20 @@ def _failure_block(outcome: Outcome) -> str:
     failure = outcome.failure
     if failure is None:
         return ""
-    return _explained(f"{outcome.change.resource.label}: {failure.message}", failure.remedy)
+    explained = _explained(f"{outcome.change.resource.label}: {failure.message}", failure.remedy)
+    return _page(explained, _log_block(failure)).rstrip("\n")
+
+
+def _log_block(failure: Failure) -> str:
+    """The last lines of the log that tells more, folded, and where the rest is."""
+    if not failure.log:
+        return ""
+    rest = (
+        f'\n\n<p><a href="{_text(failure.log_url)}">The whole log</a></p>'
+        if failure.log_url.startswith(CONSOLE)
+        else ""
+    )
+    return _folded(f"The last {len(failure.log)} lines of its log", "\n".join(failure.log)) + rest
 
 
 def _all_explained(failures: Iterable[Failure]) -> list[str]:

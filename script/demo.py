@@ -273,7 +273,7 @@ class Cloud:
         """Change the service as somebody does in the console: more memory, and one variable more."""
         project, region = self._variables["INPUT_PROJECT_ID"], self._variables["INPUT_REGION"]
         path = f"run.googleapis.com/v2/projects/{project}/locations/{region}/services/wind-yield"
-        token = self._post("emulator/access_token", {"person": "user:somebody@example.com"})["token"]
+        token = self._post("emulator/access_token", {"person": "user:owner@example.com"})["token"]
         service = self._get(path, token)
         (container,) = service["template"]["containers"]
         container["resources"]["limits"]["memory"] = "1Gi"

@@ -228,6 +228,15 @@ class ArtifactRegistry:
             self._repository(request.resource)
         return self._world.policies.set(request.resource, request.policy, request.update_mask)
 
+    def test_iam_permissions(
+        self, request: iam_policy_pb2.TestIamPermissionsRequest, call: Call
+    ) -> iam_policy_pb2.TestIamPermissionsResponse:
+        """The permissions the caller has of those asked for."""
+        with self._lock:
+            self._repository(request.resource)
+        held = self._world.access.held(call, request.resource, request.permissions)
+        return iam_policy_pb2.TestIamPermissionsResponse(permissions=held)
+
     def _repository(self, name: str) -> registry.Repository:
         if name not in self._repositories:
             raise _absent()

@@ -36,7 +36,6 @@ from emulator.errors import (
 from emulator.forwarding import Response, forward, page
 from emulator.instances import Instances, NoRoomError, NotListeningError
 from emulator.operations import raw
-from emulator.policies import Policies
 from emulator.processes import Instance, Log
 from emulator.rpc import Call
 
@@ -148,7 +147,7 @@ class CloudRun:
         self._reaper = threading.Thread(target=self._stop_idle_instances, name="cloud_run idle instances", daemon=True)
         self._reaper.start()
         self.secrets: dict[tuple[str, str], str] = {}
-        self.services = (Services(self, world.policies), Revisions(self))
+        self.services = (Services(self, world), Revisions(self))
 
     def close(self) -> None:
         """Stop every instance."""
@@ -661,9 +660,9 @@ class Services:
 
     SERVICES: ClassVar[tuple[str, ...]] = ("google.cloud.run.v2.Services",)
 
-    def __init__(self, cloud_run: CloudRun, policies: Policies) -> None:
+    def __init__(self, cloud_run: CloudRun, world: World) -> None:
         self._run = cloud_run
-        self._policies = policies
+        self._policies, self._access = world.policies, world.access
 
     def create_service(self, request: run_v2.CreateServiceRequest, call: Call) -> operations_pb2.Operation:
         """Make a service, as an operation that ends when it serves or has failed."""
@@ -730,7 +729,8 @@ class Services:
     ) -> iam_policy_pb2.TestIamPermissionsResponse:
         """The permissions the caller has of those asked for."""
         self._check_resource(request.resource)
-        return iam_policy_pb2.TestIamPermissionsResponse(permissions=request.permissions)
+        held = self._access.held(call, request.resource, request.permissions)
+        return iam_policy_pb2.TestIamPermissionsResponse(permissions=held)
 
     def _check_resource(self, name: str) -> None:
         self._run.check_project(name, "run.services.getIamPolicy")

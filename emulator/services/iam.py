@@ -13,9 +13,15 @@ from typing import TYPE_CHECKING, ClassVar
 from google.cloud import iam_admin_v1
 from google.iam.v1 import iam_policy_pb2, policy_pb2
 from google.protobuf.empty_pb2 import Empty
-from google.rpc import error_details_pb2
 
-from emulator.errors import aborted, already_exists, invalid_argument, not_found, permission_denied
+from emulator.errors import (
+    aborted,
+    already_exists,
+    invalid_argument,
+    not_found,
+    permission_denied,
+    permission_error,
+)
 from emulator.rpc import SYSTEM, Call
 from emulator.services.github_repositories import numeric_id
 
@@ -43,17 +49,52 @@ _OCTUE_PERMISSIONS = (
 )
 
 
-def permission_error(permission: str, resource: str) -> tuple[str, error_details_pb2.ErrorInfo]:
-    """Message and detail with which IAM refuses a caller that lacks a permission.
-
-    :param permission: ``iam.serviceAccounts.getAccessToken``.
-    :param resource: relative resource name.
-    """
-    return f"Permission '{permission}' denied on resource (or it may not exist).", error_details_pb2.ErrorInfo(
-        reason="IAM_PERMISSION_DENIED",
-        domain="iam.googleapis.com",
-        metadata={"permission": permission, "resource": resource},
-    )
+# What a deployer does, to deploy, to take back, to ask, and to show logs.
+_DEPLOYER_PERMISSIONS = (
+    "artifactregistry.repositories.create",
+    "artifactregistry.repositories.delete",
+    "artifactregistry.repositories.downloadArtifacts",
+    "artifactregistry.repositories.get",
+    "artifactregistry.repositories.update",
+    "artifactregistry.tags.get",
+    "cloudbuild.builds.create",
+    "cloudbuild.builds.get",
+    "cloudbuild.builds.list",
+    "eventarc.operations.get",
+    "eventarc.triggers.create",
+    "eventarc.triggers.delete",
+    "eventarc.triggers.get",
+    "eventarc.triggers.list",
+    "eventarc.triggers.update",
+    "iam.serviceAccounts.actAs",
+    "iam.serviceAccounts.create",
+    "iam.serviceAccounts.delete",
+    "iam.serviceAccounts.get",
+    "iam.serviceAccounts.update",
+    "logging.logEntries.list",
+    "pubsub.subscriptions.consume",
+    "pubsub.subscriptions.create",
+    "pubsub.subscriptions.delete",
+    "pubsub.subscriptions.get",
+    "pubsub.subscriptions.update",
+    "pubsub.topics.attachSubscription",
+    "pubsub.topics.create",
+    "pubsub.topics.delete",
+    "pubsub.topics.get",
+    "pubsub.topics.list",
+    "pubsub.topics.publish",
+    "pubsub.topics.update",
+    "resourcemanager.projects.getIamPolicy",
+    "run.operations.get",
+    "run.revisions.list",
+    "run.services.create",
+    "run.services.delete",
+    "run.services.get",
+    "run.services.getIamPolicy",
+    "run.services.list",
+    "run.services.setIamPolicy",
+    "run.services.update",
+)
 
 
 @dataclass
@@ -82,7 +123,8 @@ class Iam:
         self._roles: dict[str, iam_admin_v1.Role] = {}
         self._lock = threading.RLock()
         self.deployer = self._seed_deployer()
-        self._seed_octue_role()
+        self._seed_role("octue_service_user", "octue-service-user", _OCTUE_PERMISSIONS)
+        self._seed_role("octue_deployer", "Octue deployer", _DEPLOYER_PERMISSIONS)
 
     def find(self, account: str) -> iam_admin_v1.ServiceAccount | None:
         """The account of an e-mail address or unique id; ``None`` where there is none."""
@@ -105,6 +147,12 @@ class Iam:
         """Whether a policy may name a role: one of this project must exist, others are taken on trust."""
         with self._lock:
             return not role.startswith(f"{self._project}/") or role in self._roles
+
+    def permissions_of(self, role: str) -> frozenset[str] | None:
+        """What a role of this project includes; None for any other role."""
+        with self._lock:
+            found = self._roles.get(role)
+            return frozenset(found.included_permissions) if found is not None else None
 
     def list_service_accounts(
         self, request: iam_admin_v1.ListServiceAccountsRequest, call: Call
@@ -198,7 +246,8 @@ class Iam:
     ) -> iam_policy_pb2.TestIamPermissionsResponse:
         """The permissions the caller has of those asked for."""
         self._account(request.resource, "iam.serviceAccounts.get", call)
-        return iam_policy_pb2.TestIamPermissionsResponse(permissions=request.permissions)
+        held = self._world.access.held(call, request.resource, request.permissions)
+        return iam_policy_pb2.TestIamPermissionsResponse(permissions=held)
 
     def get_role(self, request: iam_admin_v1.GetRoleRequest, call: Call) -> iam_admin_v1.Role:
         """A role of the project."""
@@ -221,6 +270,17 @@ class Iam:
             role = iam_admin_v1.Role(request.role)
             role.name, role.etag = name, secrets.token_bytes(8)
             self._roles[name] = role
+            return iam_admin_v1.Role(role)
+
+    def update_role(self, request: iam_admin_v1.UpdateRoleRequest, call: Call) -> iam_admin_v1.Role:
+        """Change a role of the project: the fields of the mask."""
+        with self._lock:
+            role = self._roles.get(request.name)
+            if role is None:
+                raise not_found(f"The role named {request.name} was not found.")
+            for path in request.update_mask.paths:
+                setattr(role, path, getattr(request.role, path))
+            role.etag = secrets.token_bytes(8)
             return iam_admin_v1.Role(role)
 
     def _account(self, name: str, permission: str, call: Call) -> iam_admin_v1.ServiceAccount:
@@ -282,13 +342,12 @@ class Iam:
         self._world.policies.seed(account.name, policy_pb2.Policy(version=1, bindings=[binding]))
         return str(account.email)
 
-    def _seed_octue_role(self) -> None:
-        name = f"{self._project}/roles/octue_service_user"
+    def _seed_role(self, role_id: str, title: str, included: tuple[str, ...]) -> None:
+        name = f"{self._project}/roles/{role_id}"
         self._roles[name] = iam_admin_v1.Role(
             name=name,
-            title="octue-service-user",
-            description="What an Octue service does at run time.",
-            included_permissions=_OCTUE_PERMISSIONS,
+            title=title,
+            included_permissions=included,
             stage=iam_admin_v1.Role.RoleLaunchStage.GA,
             etag=secrets.token_bytes(8),
         )

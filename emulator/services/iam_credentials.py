@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from google.cloud import iam_credentials_v1
 
-from emulator.errors import invalid_argument, not_found, permission_denied
+from emulator.errors import invalid_argument, not_found, permission_denied, permission_error
+from emulator.permissions import GET_ACCESS_TOKEN, GET_ID_TOKEN
 from emulator.rpc import Call
-from emulator.services.iam import permission_error
 from emulator.tokens import LIFETIME_SECONDS
 
 if TYPE_CHECKING:
     from emulator.world import World
-
-_ROLES = ("roles/iam.workloadIdentityUser", "roles/iam.serviceAccountTokenCreator")
 
 
 class IamCredentials:
@@ -30,7 +28,7 @@ class IamCredentials:
         self, request: iam_credentials_v1.GenerateAccessTokenRequest, call: Call
     ) -> iam_credentials_v1.GenerateAccessTokenResponse:
         """An access token of the account, for an hour at most."""
-        email = self._allowed(request.name, "iam.serviceAccounts.getAccessToken", call)
+        email = self._allowed(request.name, GET_ACCESS_TOKEN, call)
         if not request.scope:
             raise invalid_argument("Request contains an invalid argument.")
         lifetime: Any = request.lifetime  # proto-plus gives a timedelta, whatever its annotation says
@@ -48,7 +46,7 @@ class IamCredentials:
         self, request: iam_credentials_v1.GenerateIdTokenRequest, call: Call
     ) -> iam_credentials_v1.GenerateIdTokenResponse:
         """An OIDC token of the account."""
-        email = self._allowed(request.name, "iam.serviceAccounts.getOpenIdToken", call)
+        email = self._allowed(request.name, GET_ID_TOKEN, call)
         if not request.audience:
             raise invalid_argument("Request contains an invalid argument.")
         return iam_credentials_v1.GenerateIdTokenResponse(
@@ -59,6 +57,6 @@ class IamCredentials:
         account = self._world.iam.find(name.rpartition("/")[2])
         if account is None:
             raise not_found(f"Not found; Gaia id not found for email {name.rpartition('/')[2]}")
-        if not self._world.policies.grants(account.name, _ROLES, call.members):
+        if not self._world.access.holds(call, permission, account.name):
             raise permission_denied(*permission_error(permission, account.name))
         return str(account.email)

@@ -522,7 +522,8 @@ class PubSubPolicies:
     ) -> iam_policy_pb2.TestIamPermissionsResponse:
         """The permissions the caller has of those asked for."""
         self._check(request.resource)
-        return iam_policy_pb2.TestIamPermissionsResponse(permissions=request.permissions)
+        held = self._state.world.access.held(call, request.resource, request.permissions)
+        return iam_policy_pb2.TestIamPermissionsResponse(permissions=held)
 
     def _check(self, resource: str) -> None:
         if "/topics/" in resource:

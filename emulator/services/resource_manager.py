@@ -37,7 +37,10 @@ class Projects:
         self.name = f"projects/{settings.project_id}"
         self._number_name = f"projects/{settings.project_number}"
         self._created = world.clock.now()
-        world.policies.seed(self.name, _seeded_policy(settings.project_number))
+        policy = _seeded_policy(settings.project_number)
+        if settings.is_set_up:
+            policy.bindings.extend(_deployers_part(settings.project_id))
+        world.policies.seed(self.name, policy)
 
     def get_project(self, request: resourcemanager_v3.GetProjectRequest, call: Call) -> resourcemanager_v3.Project:
         """The project, by id or number."""
@@ -73,11 +76,26 @@ class Projects:
     ) -> iam_policy_pb2.TestIamPermissionsResponse:
         """The permissions the caller has of those asked for."""
         self._check(request.resource)
-        return iam_policy_pb2.TestIamPermissionsResponse(permissions=request.permissions)
+        held = self._world.access.held(call, request.resource, request.permissions)
+        return iam_policy_pb2.TestIamPermissionsResponse(permissions=held)
 
     def _check(self, name: str) -> None:
         if name not in {self.name, self._number_name}:
             raise permission_denied("The caller does not have permission")
+
+
+def _deployers_part(project_id: str) -> list[policy_pb2.Binding]:
+    """What the owner has let the deployer do: its own role, and to give Octue's role, and no other, to accounts."""
+    deployer = f"serviceAccount:deployer@{project_id}.iam.gserviceaccount.com"
+    octue_role = f"projects/{project_id}/roles/octue_service_user"
+    only = expr_pb2.Expr(
+        title="only-octues-role",
+        expression=f"api.getAttribute('iam.googleapis.com/modifiedGrantsByRole', []).hasOnly(['{octue_role}'])",
+    )
+    return [
+        policy_pb2.Binding(role=f"projects/{project_id}/roles/octue_deployer", members=[deployer]),
+        policy_pb2.Binding(role="roles/resourcemanager.projectIamAdmin", members=[deployer], condition=only),
+    ]
 
 
 def _seeded_policy(number: str) -> policy_pb2.Policy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import re
 from collections.abc import Iterable, Mapping
@@ -9,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from octue_action.failure import GoogleError
+from octue_action.failure import Failure, GoogleError
+from octue_action.logs import RevisionLog
 from octue_action.quirks import CLOUD_RUN_AGENT_NOT_READY, SERVICE_ACCOUNT_NOT_YET_USABLE, Quirk
 from octue_action.resource import Mark, Need, Permissions, Resource, diff, is_ours
 
@@ -34,6 +36,9 @@ _STORED_IMAGE = re.compile(r"(?P<location>[a-z0-9-]+)-docker\.pkg\.dev/(?P<proje
 """The reference of an image in Artifact Registry."""
 
 _ALL = 100
+
+_NOT_STARTED = re.compile(r"Image '|read the image|container import|[Ss]ecret", re.IGNORECASE)
+"""Why a revision is not ready whose container has not been started, and so has no log."""
 
 _BYTES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
@@ -223,7 +228,25 @@ class CloudRunService(Resource):
         except GoogleError as error:
             if serving and error.is_of_operation and error.status != "DEADLINE_EXCEEDED":
                 error.aftermath = f"What served before goes on serving: {serving}."
+            if error.is_of_operation and not _NOT_STARTED.search(error.said):
+                error.log_source = self._log(google, error.said)
+                error.metadata["log_url"] = error.log_url = error.log_source.url
             raise
+
+    def _log(self, google: Google, said: str) -> RevisionLog:
+        """The log of the revision that did not become ready.
+
+        :param said: Cloud Run's words, which name it as a rule.
+        """
+        from google.cloud import run_v2
+
+        named = re.search(r"Revision '([\w-]+)'", said)
+        revision = named[1] if named else ""
+        if not revision:
+            with contextlib.suppress(Failure):
+                service = google.find(google.run.get_service, run_v2.GetServiceRequest(name=self.resource_name))
+                revision = service.latest_created_revision.rpartition("/")[2] if service is not None else ""
+        return RevisionLog(project_id=self.project_id, location=self.location, service=self.service, revision=revision)
 
     @property
     def passing(self) -> tuple[Quirk, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from octue_action.failure import Failure, GoogleError
+from octue_action.logs import BuildLog
 from octue_action.resource import Mark, Permissions, Resource
 from octue_action.resources.build_trigger import UPDATES_SERVICE
 
@@ -163,7 +164,7 @@ class ContainerImage(Resource):
                     # The build's last step updates the service, which this run does itself.
                     google.progress(f"The build pushed the image, and then ended with {build.status.name}.")
                     return build
-                raise _build_failure(build)
+                raise _build_failure(build, self.project_id)
         raise Failure(
             f"The build takes longer than {BUILD_SECONDS / 60:.0f} minutes.",
             f"Read its log, and see what it waits for:\n{build.log_url}",
@@ -175,13 +176,15 @@ def _is_under_way(build: cloudbuild_v1.Build) -> bool:
     return build.status.name in {"PENDING", "QUEUED", "WORKING"}
 
 
-def _build_failure(build: cloudbuild_v1.Build) -> GoogleError:
-    failed = next((s for s in build.steps if s.status.name in {"FAILURE", "INTERNAL_ERROR", "TIMEOUT"}), None)
-    step = f" at the step `{failed.id or failed.name}`" if failed is not None else ""
+def _build_failure(build: cloudbuild_v1.Build, project_id: str) -> GoogleError:
+    failed = {n: s for n, s in enumerate(build.steps) if s.status.name in {"FAILURE", "INTERNAL_ERROR", "TIMEOUT"}}
+    number, first = next(iter(failed.items()), (None, None))
+    step = f" at the step `{first.id or first.name}`" if first is not None else ""
     detail = build.failure_info.detail or build.status_detail
     reason = build.failure_info.type_.name if build.failure_info.type_ else ""
     about = {"log_url": build.log_url, "account": build.service_account.rpartition("/")[2]}
     ended = GoogleError("build", build.status.name, detail, reason, metadata=about, is_of_operation=True)
     ended.message = f"The build of the image ended with {build.status.name}{step}{': ' + detail if detail else ''}."
     ended.log_url = build.log_url
+    ended.log_source = BuildLog(project_id=project_id, build_id=build.id, shown_at=build.log_url, step=number)
     return ended

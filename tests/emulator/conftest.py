@@ -18,7 +18,17 @@ def settings(tmp_path: Path) -> WorldSettings:
 @pytest.fixture
 def emulator(settings: WorldSettings) -> Iterator[Emulator]:
     with Emulator(settings) as emulator:
+        let_all(emulator.world)
         yield emulator
+
+
+def let_all(world: World) -> None:
+    """Let the deployer, as whom these tests call, do everything: who may do what is tested in test_access.py."""
+    policy = world.policies.get(world.projects.name)
+    policy.bindings.add(
+        role="roles/owner", members=[f"serviceAccount:{world.iam.deployer}"], condition={"title": "for tests"}
+    )
+    world.policies.seed(world.projects.name, policy)
 
 
 @pytest.fixture

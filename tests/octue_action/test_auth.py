@@ -224,17 +224,27 @@ def test_a_refused_condition_is_shown_with_what_the_token_says(run_environment: 
     error = refusal(load(run_environment(ref="refs/heads/try", environment="production")))
     assert "The project does not let this workflow in" in error.message
     for claim in (
-        "  ref: refs/heads/try",
+        "  ref: refs/heads/try [refs/heads/main]",
         "  sub: repo:my-org/my-repository:environment:production",
-        "  event_name: push",
+        "  event_name: push [push or schedule or workflow_dispatch]",
         "  environment: production",
         "  repository: my-org/my-repository",
     ):
         assert claim in error.message.splitlines()
+    assert "would refuse this token: ref is refs/heads/try, not refs/heads/main.\n" in error.message
+    assert "cannot be read by a run that was not let in" in error.message
     assert (
         f"gcloud iam workload-identity-pools providers describe {world.sts.provider.name} "
         "--format='value(attributeCondition)'"
     ) in error.remedy
+
+
+def test_a_token_that_the_recommended_condition_lets_in_is_told_that_the_providers_asks_for_something_else(
+    run_environment: Begin,
+) -> None:
+    error = refusal(load(run_environment(repository="somebody/else")))
+
+    assert "the provider's own asks for something else, such as another repository.\n" in error.message
 
 
 def test_a_repository_that_may_not_act_as_the_account_is_given_the_command(
@@ -244,17 +254,18 @@ def test_a_repository_that_may_not_act_as_the_account_is_given_the_command(
     error = refusal(run_settings)
     assert f"This repository may not act as {world.iam.deployer}" in error.message
     member = world.sts.principal_set("repository_id", run_settings.github.repository_id)
+    assert f"It comes as {member}, " in error.message
     assert error.remedy == (
-        "# Is the name right? gcloud iam service-accounts list --project=my-project\n"
         f"gcloud iam service-accounts add-iam-policy-binding {world.iam.deployer} --project=my-project "
-        f"--role=roles/iam.workloadIdentityUser --member='{member}'"
+        f"--role=roles/iam.workloadIdentityUser --member={member}"
     )
 
 
 def test_an_account_that_does_not_exist_is_named(run_settings: Settings) -> None:
     account = "nobody@my-project.iam.gserviceaccount.com"
     error = refusal(replace(run_settings, deployer_service_account=account))
-    assert f"may not act as {account}, or there is no such account" in error.message
+    assert error.message.startswith(f"There is no service account {account}: ")
+    assert error.remedy == "gcloud iam service-accounts list --project=my-project"
 
 
 def test_a_mapping_that_does_not_fit_is_an_error_with_the_words_of_sts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.known_failures import FAILURES, KnownFailure, Sort
-from octue_action.diagnosis import KNOWN, Diagnosis, Known, explain, explained
-from octue_action.failure import Failure, GoogleError
+from octue_action.catalogue import KNOWN, OF_BUILDS, OF_CONTAINERS, Known, Sign
+from octue_action.diagnosis import Diagnosis, explain, explained
+from octue_action.failure import LONGEST_URL, Failure, Fault, GoogleError, fault
+from octue_action.logs import Log
+from tests.octue_action.failed_logs import BUILDS, CONTAINERS, SERVICE_LOG, failed_build, not_ready
 
 GOLDEN = Path(__file__).parent / "golden" / "diagnosis.md"
 PROVIDER = "projects/123456789012/locations/global/workloadIdentityPools/github/providers/octue"
@@ -90,7 +94,21 @@ def test_what_people_read_of_each_known_failure() -> None:
         failure = explained(
             as_the_action_sees_it(known), project_id="my-project", region="europe-west1", caller=DEPLOYER
         )
-        parts.append(f"## {known.id}\n\n{failure.message}\n\n    {failure.remedy}\n")
+        parts.append(section(known.id, failure))
+    parts.append("# And of others\n")
+    parts += [section(f"{error.status} from {error.method}", tell(error)) for error in FURTHER]
+    parts += [section(f"{error.status} from {error.method}", tell(error, caller=REPOSITORY)) for error in SIGNING_IN]
+    parts.append("# Of containers that do not start\n")
+    parts += [section(name, tell(not_ready(), lines)) for name, lines in CONTAINERS.items()]
+    parts.append("# Of builds that fail\n")
+    parts += [section(name, tell(failed_build(), lines)) for name, lines in BUILDS.items()]
+    parts.append("# Where the log cannot be read\n")
+    refusal = denied("Permission denied for all log views", "list_log_entries")
+    parts.append(section("no permission", tell(not_ready(), refusal=refusal)))
+    parts.append(section("nothing in time", tell(not_ready())))
+    parts.append("# What nobody has met yet\n")
+    parts.append(section("a refusal", tell(UNKNOWN)))
+    parts.append(section("a fault", fault(broken(), "v1.2.3", "deploy")))
     text = "\n".join(parts)
 
     if os.environ.get("REWRITE_GOLDEN"):
@@ -98,6 +116,53 @@ def test_what_people_read_of_each_known_failure() -> None:
     assert text == GOLDEN.read_text()
 
 
+def section(title: str, failure: Failure) -> str:
+    remedy = "\n".join(f"    {line}" for line in failure.remedy.splitlines())
+    return f"## {title}\n\n{failure.message}\n\n{remedy}\n"
+
+
+def tell(
+    error: GoogleError, lines: tuple[str, ...] = (), refusal: GoogleError | None = None, caller: str = DEPLOYER
+) -> Failure:
+    return explained(
+        error,
+        project_id="my-project",
+        region="europe-west1",
+        caller=caller,
+        log=Log(error.log_url, lines, refusal),
+        version="v1.2.3",
+        mode="deploy",
+    )
+
+
+def broken() -> Exception:
+    try:
+        raise KeyError("my-secret-input")
+    except KeyError as error:
+        return error
+
+
+def refused_sign_in(status: str, said: str = "") -> GoogleError:
+    about = {"provider": PROVIDER, "deployer": DEPLOYER.partition(":")[2]}
+    return GoogleError("sign_in", status, said, metadata=about)
+
+
+REPOSITORY = f"principalSet://iam.googleapis.com/{PROVIDER.partition('/providers/')[0]}/attribute.repository_id/1296269"
+SIGNING_IN = [
+    refused_sign_in("invalid_target"),
+    refused_sign_in("invalid_grant", "invalid_grant: Error"),
+    refused_sign_in("NOT_FOUND", "Not found; Gaia id not found for email deployer@my-project.iam.gserviceaccount.com"),
+    refused_sign_in(
+        "PERMISSION_DENIED", "Permission 'iam.serviceAccounts.getAccessToken' denied on resource (or it may not exist)."
+    ),
+]
+UNKNOWN = GoogleError(
+    "create_topic",
+    "INVALID_ARGUMENT",
+    "Message ordering for projects/my-project/topics/a of a@b.example is 123456789012 ya29.token",
+    "ODD",
+    metadata={"field": "ordering"},
+)
 AGENT = "service-123456789012@serverless-robot-prod.iam.gserviceaccount.com"
 FURTHER = [
     GoogleError("create_topic", "RESOURCE_EXHAUSTED", "Quota exceeded for total allowable count of topics."),
@@ -114,13 +179,14 @@ FURTHER = [
     denied("Permission 'iam.serviceAccounts.update' denied on resource (or it may not exist)."),
     denied("", permission="pubsub.topics.create"),
     denied(FAILURES["api-disabled-run"].text()),
-    denied("User not authorized to perform this action."),
+    denied("User not authorized to perform this action.", "publish_all"),
+    denied("User not authorized to perform this action.", "create_topic"),
 ]
 
 
 @pytest.mark.parametrize("known", KNOWN, ids=range(len(KNOWN)))
 def test_no_entry_is_hidden_behind_those_before_it(known: Known) -> None:
-    errors = [as_the_action_sees_it(failure) for failure in FAILURES.values()] + FURTHER
+    errors = [as_the_action_sees_it(failure) for failure in FAILURES.values()] + SIGNING_IN + FURTHER
 
     assert any(diagnosis.known is known for error in errors if (diagnosis := diagnose(error)) is not None)
 
@@ -222,10 +288,137 @@ def test_without_a_caller_the_command_says_where_the_deployer_stands() -> None:
     assert "--member=serviceAccount:DEPLOYER@my-project.iam.gserviceaccount.com" in diagnosis.remedy
 
 
-def test_what_is_not_known_is_left_as_it_is() -> None:
-    failures = [Failure("No"), GoogleError("create_topic", "INVALID_ARGUMENT", "Invalid resource name.")]
+def test_what_is_no_refusal_of_googles_is_left_as_it_is() -> None:
+    failure = Failure("No")
 
-    assert [explained(f, project_id="p", region="r") for f in failures] == failures
+    assert explained(failure, project_id="p", region="r") is failure
+
+
+def test_what_is_not_known_is_told_in_full_with_a_report_that_names_nobody() -> None:
+    told = tell(UNKNOWN)
+
+    assert "Status: INVALID_ARGUMENT, reason: ODD, method: create_topic, field: ordering\n" in told.message
+    assert UNKNOWN.message in told.message
+    title, body = report(told.remedy)
+    assert title == "Not explained: INVALID_ARGUMENT from create_topic"
+    assert body == (
+        "Version: v1.2.3\nMode: deploy\nError: GoogleError\nStatus: INVALID_ARGUMENT\nReason: ODD\n"
+        "Method: create_topic\nText: Message ordering for projects/NAME/topics/NAME of EMAIL is NUMBER (token)"
+    )
+
+
+def report(url: str) -> tuple[str, str]:
+    """Title and body of the report that a link has written."""
+    address, _, query = url.splitlines()[-1].partition("?")
+    assert address == "https://github.com/octue/deploy-cloud-run-action/issues/new"
+    fields = dict(urllib.parse.parse_qsl(query, strict_parsing=True))
+    return fields["title"], fields["body"]
+
+
+@given(text=st.text(max_size=3000))
+def test_a_report_is_no_longer_than_what_a_browser_takes(text: str) -> None:
+    error = GoogleError("create_topic", "INVALID_ARGUMENT", text)
+
+    told = tell(error)
+
+    if told.remedy.startswith("https://github.com"):
+        assert len(told.remedy) <= LONGEST_URL
+        report(told.remedy)
+    assert len(told.message) + len(told.remedy) < 4096
+
+
+def test_a_fault_says_where_it_is_and_not_with_which_values() -> None:
+    told = explained(fault(broken()), project_id="p", version="v1.2.3", mode="plan")
+
+    title, body = report(told.remedy)
+    assert isinstance(told, Fault)
+    assert title == "Fault: KeyError"
+    assert "Version: v1.2.3\nMode: plan\nError: KeyError\nWhere: test_diagnosis.py:" in body
+    assert "my-secret-input" not in told.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    {
+        "import": "The program ended at its start, with exit code 1: the Python module numpy is not in the image.",
+        "exception": "The program ended at its start, with exit code 1: FileNotFoundError: [Errno 2] No such file",
+        "port-gunicorn": "The program listens on port 5000, and Cloud Run sends questions to port 8080,",
+        "port-flask": "The program listens on port 5000, and Cloud Run sends questions to port 8080,",
+        "memory": "The container ran out of memory when it started: it may use 512 MiB, and used 530 MiB.",
+        "processor": "Cloud Run could not start /usr/local/bin/python: the image is made for another kind of processor",
+        "exit-127-named": "The program gunicorn is not in the image (exit code 127).",
+        "exit-137": "The program was killed when it started (exit code 137), most often for want of memory:",
+        "exit-78": "The program ended at its start, with exit code 78.",
+        "late": "The program runs, but did not listen on port 8080 in time,",
+        "silent": "The program runs, but did not listen on port 8080 in time,",
+    }.items(),
+)
+def test_why_a_container_does_not_start_is_in_the_first_line(name: str, cause: str) -> None:
+    told = tell(not_ready(), CONTAINERS[name])
+
+    assert told.message.splitlines()[0].startswith(cause)
+
+
+def test_a_container_without_enough_memory_is_given_the_next_size() -> None:
+    said = "Memory limit of {} exceeded with {} used. Consider increasing the memory limit"
+    sizes = [("512 MiB", "530 MiB"), ("1024 MiB", "2000 MiB"), ("4096 MiB", "4200 MiB"), ("953M", "967M")]
+
+    assert [tell(not_ready(), (said.format(*size),)).remedy for size in sizes] == [
+        "memory: 1Gi",
+        "memory: 4Gi",
+        "memory: 8Gi\ncpus: 2",
+        "memory: 2Gi",
+    ]
+
+
+def test_the_lines_that_show_it_are_under_the_cause_and_all_of_them_are_kept() -> None:
+    told = tell(not_ready(), CONTAINERS["exception"])
+
+    assert (
+        "From its log:\n"
+        "  Traceback (most recent call last):\n"
+        '    File "/app/app.py", line 12, in <module>\n'
+        '      TABLE = open("coefficients.csv")\n'
+        "  FileNotFoundError: [Errno 2] No such file or directory: 'coefficients.csv'\n"
+    ) in told.message
+    assert told.log == CONTAINERS["exception"]
+    assert told.log_url == SERVICE_LOG
+
+
+def test_a_log_that_may_not_be_read_is_linked_with_the_command_that_allows_it() -> None:
+    refusal = denied("Permission denied for all log views", "list_log_entries")
+
+    told = tell(not_ready(), refusal=refusal)
+
+    assert SERVICE_LOG in told.message
+    assert told.message.endswith(
+        "\ngcloud projects add-iam-policy-binding my-project --condition=None "
+        f"--member={DEPLOYER} --role=roles/logging.viewer"
+    )
+
+
+def test_what_served_before_is_told_behind_the_cause() -> None:
+    error = not_ready()
+    error.aftermath = "What served before goes on serving: my-org-sum-00001-abc."
+
+    first, second, *_ = tell(error, CONTAINERS["import"]).message.splitlines()
+
+    assert first.startswith("The program ended at its start")
+    assert second == error.aftermath
+
+
+@pytest.mark.parametrize("sign", OF_CONTAINERS, ids=range(len(OF_CONTAINERS)))
+def test_no_sign_of_a_container_is_hidden_behind_those_before_it(sign: Sign) -> None:
+    diagnoses = [explain(not_ready(), project_id="p", log=lines) for lines in CONTAINERS.values()]
+
+    assert any(diagnosis is not None and diagnosis.known is sign for diagnosis in diagnoses)
+
+
+@pytest.mark.parametrize("sign", OF_BUILDS, ids=range(len(OF_BUILDS)))
+def test_no_sign_of_a_build_is_hidden_behind_those_before_it(sign: Sign) -> None:
+    diagnoses = [explain(failed_build(), project_id="p", log=lines) for lines in BUILDS.values()]
+
+    assert any(diagnosis is not None and diagnosis.known is sign for diagnosis in diagnoses)
 
 
 def test_a_failure_with_a_remedy_of_its_own_keeps_it() -> None:
@@ -242,6 +435,7 @@ def test_googles_own_words_and_the_log_stay_with_the_cause() -> None:
 
     assert told.message.endswith(
         "\nGoogle's answer: UNAVAILABLE from create_topic: The service is currently unavailable."
+        f"\nAll of its log: {LOG_URL}"
     )
     assert told.log_url == LOG_URL
 

@@ -32,6 +32,7 @@ from tests.clocks import SimulatedClock
 
 CLIENTS = (
     *("artifact_registry", "cloud_build", "eventarc", "iam", "projects", "publisher", "run", "subscriber", "revisions"),
+    "logging",
 )
 PROJECT = "projects/my-project"
 PARENT = f"{PROJECT}/locations/europe-west1"
@@ -613,6 +614,7 @@ def test_without_an_emulator_each_client_has_its_own_host_over_tls(monkeypatch: 
             "run",
             "pubsub",
             "run",
+            "logging",
         ),
     )
     assert targets == [f"{host}.googleapis.com:443" for host in hosts]

@@ -53,6 +53,14 @@ def check(name: str, text: str) -> None:
     assert text == file.read_text()
 
 
+CRASHED = Failure(
+    "The program ended at its start, with exit code 1: the Python module numpy is not in the image.",
+    "https://console.cloud.google.com/run/detail/r/s/logs?project=p",
+    "https://console.cloud.google.com/run/detail/r/s/logs?project=p",
+)
+CRASHED.log = ("Traceback (most recent call last):", "<img src=x> @octocat", "", "ModuleNotFoundError: \x1b[31mnumpy")
+
+
 def test_the_log_of_a_plan() -> None:
     plan = Plan(tuple(outcome.change for outcome in (UNCHANGED, CHANGED, CREATED)))
 
@@ -142,6 +150,14 @@ def test_the_summary_of_a_plan(deployment: Deployment) -> None:
     plan = Plan(tuple(compare(resource, None) for resource in deployment.resources))
 
     check("plan.md", report.plan_summary(plan, [deployment]))
+
+
+def test_the_summary_of_a_deployment_whose_container_did_not_start_has_its_last_lines_folded(
+    deployment: Deployment,
+) -> None:
+    outcome = replace(FAILED, failure=CRASHED)
+
+    check("crashed.md", report.deployment_summary([deployment], [outcome], 42.5))
 
 
 def drifted(deployment: Deployment) -> Plan:

@@ -12,11 +12,13 @@ import pytest
 from google.cloud import run_v2
 from google.protobuf import duration_pb2
 
+from emulator.known_failures import FAILURES
 from emulator.world import World
 from octue_action.apply import Outcome, Status, apply
 from octue_action.cancellation import Cancellation, Cancelled
 from octue_action.failure import GoogleError
 from octue_action.google import Google
+from octue_action.logs import RevisionLog
 from octue_action.plan import make_plan
 from octue_action.resource import diff
 from octue_action.resources import cloud_run_service
@@ -273,6 +275,27 @@ def test_an_account_that_was_given_is_not_waited_for(service: CloudRunService, g
     (outcome,) = apply(make_plan([service], google, adopt=False), google, lambda _: None)
     assert "PERMISSION_DENIED from create_service" in str(outcome.failure)
     assert "actAs" in str(outcome.failure)
+
+
+@pytest.mark.parametrize(("failure", "has_log"), [("run-port", True), ("run-image-404", False)])
+def test_a_revision_whose_container_was_started_names_its_log(
+    failure: str, has_log: bool, service: CloudRunService, google: Google, world: World
+) -> None:
+    world.faults.add(*FAILURES[failure].faults())
+    with pytest.raises(GoogleError) as caught:
+        service.create(google)
+    world.faults.clear()
+    source = caught.value.log_source
+    assert (source is not None) == has_log
+    if source is not None:
+        revision = "my-org-sum-00001-abc"
+        assert source == RevisionLog(project_id=PROJECT, location=LOCATION, service=service.service, revision=revision)
+        assert caught.value.log_url == source.url
+
+
+def test_a_revision_that_cloud_run_does_not_name_is_the_newest(made: CloudRunService, google: Google) -> None:
+    source = made._log(google, "The service is not ready.")
+    assert source.revision == message(made, google).latest_created_revision.rpartition("/")[2]
 
 
 def test_what_cloud_run_refuses_is_an_error_with_its_words(service: CloudRunService, google: Google) -> None:

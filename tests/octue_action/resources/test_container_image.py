@@ -13,6 +13,7 @@ from emulator.world import World
 from octue_action.cancellation import Cancellation, Cancelled
 from octue_action.failure import Failure
 from octue_action.google import Google
+from octue_action.logs import BuildLog
 from octue_action.plan import Action, make_plan
 from octue_action.resources import container_image
 from octue_action.resources.build_trigger import BuildTrigger
@@ -152,6 +153,10 @@ def test_a_failed_build_is_a_failure_with_its_step_and_its_log(
     with pytest.raises(Failure, match="The build of the image ended with FAILURE at the step `build`") as caught:
         image.create(google)
     assert "https://console.cloud.google.com/cloud-build/builds;region=europe-west1/" in caught.value.log_url
+    source = caught.value.log_source
+    assert isinstance(source, BuildLog)
+    assert source.build_id in source.url
+    assert source.step == 0
     assert runs() == 1
     with pytest.raises(Failure):
         image.create(google)

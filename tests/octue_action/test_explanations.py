@@ -1,0 +1,92 @@
+"""Whole deployments that fail with real processes, each explained in the first line of its annotation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.runs import Job, Run, job_of_small_service
+
+needs_logs = pytest.mark.skipif(
+    find_spec("emulator.services.logging") is None, reason="the emulator does not keep logs in Cloud Logging yet"
+)
+
+OTHER_PORT = """\
+import socket, time
+listener = socket.create_server(("127.0.0.1", 0))
+print(f" * Running on http://0.0.0.0:{listener.getsockname()[1]}", flush=True)
+time.sleep(600)
+"""
+TOO_LARGE = 'import time\nheld = bytearray(b"x") * (900 * 1024 * 1024)\ntime.sleep(600)\n'
+SECRET = "open sesame 4711"
+CRASH = f'import os\nprint("{SECRET}", flush=True)\nimport a_module_that_nobody_has\n'
+FAILING_STEP = "FROM python:3.11-slim\nWORKDIR /app\nCOPY server.py absent.txt ./\n"
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Iterator[Job]:
+    with job_of_small_service(tmp_path) as job:
+        yield job
+
+
+def failed(job: Job, files: dict[str, str] | None = None, **inputs: str) -> tuple[Run, str]:
+    """A deployment that fails, and the first line of its annotation."""
+    if files:
+        job.commit(files)
+    run = job.deploy(inputs, event_name="workflow_dispatch")
+    assert run.code == 1, run.stdout
+    (error,) = run.errors
+    return run, error.splitlines()[0]
+
+
+@needs_logs
+def test_a_module_that_is_missing_is_named_and_secrets_that_were_printed_before_are_not_shown(job: Job) -> None:
+    run, cause = failed(job, {"server.py": CRASH}, environment_variables=f"PASSWORD={SECRET}")
+
+    assert cause.startswith(
+        "The program ended at its start, with exit code 1: the Python module a_module_that_nobody_has is not in the "
+    )
+    assert "ModuleNotFoundError" in run.summary
+    assert "(hidden)" in run.summary
+    assert SECRET not in run.readable
+
+
+@needs_logs
+def test_another_port_is_named_beside_the_right_one(job: Job) -> None:
+    run, cause = failed(job, {"server.py": OTHER_PORT})
+
+    assert cause.startswith("The program listens on port ")
+    assert ", and Cloud Run sends questions to port 8080, " in cause
+    assert "CMD exec gunicorn --bind :$PORT" in run.errors[0]
+    assert "Running on http://0.0.0.0:" in run.summary
+
+
+@needs_logs
+def test_too_little_memory_is_told_with_the_next_size(job: Job) -> None:
+    run, cause = failed(job, {"server.py": TOO_LARGE})
+
+    assert cause.startswith("The container ran out of memory when it started: it may use 512 MiB, and used ")
+    assert run.errors[0].rpartition("What to do:\n")[2].startswith("memory: ")
+    assert "Memory limit of 512 MiB exceeded" in run.summary
+
+
+def test_an_image_that_does_not_exist_is_named(job: Job) -> None:
+    image = "europe-west1-docker.pkg.dev/my-project/my-org-sum/absent:v1"
+
+    run, cause = failed(job, image=image)
+
+    assert cause.startswith(f"The image {image} is not there: ")
+    assert f"gcloud artifacts docker images describe {image}" in run.summary
+
+
+@needs_logs
+def test_a_step_of_a_build_that_fails_is_told_with_its_last_lines(job: Job) -> None:
+    run, cause = failed(job, {"Dockerfile": FAILING_STEP})
+
+    assert cause.startswith("The Dockerfile copies absent.txt, which is not in the repository at this commit,")
+    assert "at the step `build`" in run.errors[0]
+    assert run.outputs["build_log_url"] in run.errors[0]
+    assert "absent.txt" in run.summary
