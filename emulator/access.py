@@ -79,7 +79,8 @@ class Access:
             self._includes(binding.role, permission)
             and not members.isdisjoint(binding.members)
             and (
-                not binding.condition.expression or self._is_met(binding.condition.expression, owner, attributes or {})
+                not binding.condition.expression
+                or self._is_met(binding.condition.expression, resource, attributes or {})
             )
             for owner in self._owners(resource)
             for binding in self._world.policies.get(owner).bindings
@@ -89,8 +90,9 @@ class Access:
         """The thing itself and all that it is in, up to the project, by their names."""
         parts = resource.split("/")
         project = self._world.projects.name
-        if parts[:1] == ["projects"]:
-            parts[:2] = project.split("/")
+        if parts[0] != "projects":
+            return [project]  # what is named by a project's id beside it
+        parts[:2] = project.split("/")
         if parts[-2:-1] == ["serviceAccounts"] and (account := self._world.iam.find(parts[-1])) is not None:
             return [str(account.name), project]
         return ["/".join(parts[:end]) for end in range(len(parts), 1, -2)]

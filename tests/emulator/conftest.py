@@ -9,6 +9,8 @@ import pytest
 from emulator.server import Emulator
 from emulator.world import World, WorldSettings
 
+MAIN = "refs/heads/main"
+
 
 @pytest.fixture
 def settings(tmp_path: Path) -> WorldSettings:
@@ -23,11 +25,10 @@ def emulator(settings: WorldSettings) -> Iterator[Emulator]:
 
 
 def let_all(world: World) -> None:
-    """Let the deployer, as whom these tests call, do everything: who may do what is tested in test_access.py."""
+    """Let those as whom these tests call do everything: who may do what is tested in test_access.py."""
     policy = world.policies.get(world.projects.name)
-    policy.bindings.add(
-        role="roles/owner", members=[f"serviceAccount:{world.iam.deployer}"], condition={"title": "for tests"}
-    )
+    everybody = [f"serviceAccount:{world.iam.deployer}", "user:a@example.com", world.sts.principal_set("ref", MAIN)]
+    policy.bindings.add(role="roles/owner", members=everybody, condition={"title": "for tests"})
     world.policies.seed(world.projects.name, policy)
 
 

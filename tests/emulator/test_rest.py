@@ -19,7 +19,7 @@ LOCATION = f"/v1/{PROJECT}/locations/europe-west1"
 class Client:
     def __init__(self, world: World) -> None:
         self.rest = rest.build(Dispatcher(world))
-        self.authorization = f"Bearer {world.tokens.issue_access_token('user:a@example.com')}"
+        self.authorization = f"Bearer {world.tokens.issue_access_token('user:owner@example.com')}"
 
     def __call__(self, method: str, host: str, path: str, body: Any = None, query: str = "") -> dict[str, Any]:
         content = json.dumps(body).encode() if body is not None else b""

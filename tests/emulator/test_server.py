@@ -206,7 +206,7 @@ def test_a_call_takes_about_a_millisecond(channel: grpc.Channel) -> None:
 
 def test_stopping_ends_streams_and_closes_the_port(settings: WorldSettings) -> None:
     with Emulator(settings) as emulator:
-        token = emulator.world.tokens.issue_access_token("user:a@example.com")
+        token = emulator.world.tokens.issue_access_token("user:owner@example.com")
         credentials = grpc.composite_channel_credentials(
             grpc.local_channel_credentials(), grpc.access_token_call_credentials(token)
         )
