@@ -15,6 +15,7 @@ from google.iam.v1 import policy_pb2
 from emulator import permissions, roles
 from emulator.errors import ApiError, invalid_argument, permission_denied, permission_error
 from emulator.permissions import Demand
+from emulator.policies import replaces_bindings
 from emulator.rpc import ANONYMOUS, SYSTEM, Call
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Access:
                 or self._is_met(binding.condition.expression, resource, attributes or {})
             )
             for owner in self._owners(resource)
-            for binding in self._world.policies.get(owner).bindings
+            for binding in self._world.policies.bindings(owner)
         )
 
     def _owners(self, resource: str) -> list[str]:
@@ -112,7 +113,8 @@ class Access:
     def _attributes(self, name: str, request: Any) -> dict[str, Iterable[str]]:
         if name != _SET_PROJECT_POLICY:
             return {}
-        before, after = self._world.policies.get(self._world.projects.name), request.policy
+        before = self._world.policies.bindings(self._world.projects.name)
+        after = request.policy.bindings if replaces_bindings(request.update_mask) else before
         changed = _grants(before) ^ _grants(after)
         return {MODIFIED_GRANTS: sorted({role for role, _, _ in changed})}
 
@@ -151,10 +153,10 @@ def _program(expression: str) -> Any:
     return environment.program(environment.compile(expression), functions=functions)
 
 
-def _grants(policy: policy_pb2.Policy) -> set[tuple[str, str, bytes]]:
+def _grants(bindings: Iterable[policy_pb2.Binding]) -> set[tuple[str, str, bytes]]:
     return {
         (binding.role, member, binding.condition.SerializeToString(deterministic=True))
-        for binding in policy.bindings
+        for binding in bindings
         for member in binding.members
     }
 

@@ -46,6 +46,11 @@ class Policies:
         self._writes = 0
         self._lock = threading.RLock()
 
+    def bindings(self, resource_name: str) -> list[policy_pb2.Binding]:
+        """What a policy grants, for whoever must know who may do what; nobody's request."""
+        with self._lock:
+            return list(self._policies.get(resource_name, policy_pb2.Policy()).bindings)
+
     def get(self, resource_name: str, requested_version: int = CONDITIONS_VERSION) -> policy_pb2.Policy:
         """The policy of a resource; an empty one where nobody has set any.
 
@@ -174,6 +179,11 @@ def _check_version(policy: policy_pb2.Policy, current: policy_pb2.Policy) -> Non
         return
     if _has_conditions(policy) or (policy.etag and _has_conditions(current)):
         raise invalid_argument("Specified policy version is invalid for a policy with conditions: it must be 3.")
+
+
+def replaces_bindings(update_mask: FieldMask | None) -> bool:
+    """Whether a change with this mask is one of who has which role."""
+    return "bindings" in _paths(update_mask)
 
 
 def _paths(update_mask: FieldMask | None) -> set[str]:

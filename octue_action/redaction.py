@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_TOKEN = re.compile(r"""ya29\.[^\s"']+|eyJ[\w-]+(\.[\w-]*)*|gh[opsur]_\w+|github_pat_\w+""")
-"""Google's access tokens, JSON web tokens and GitHub's tokens."""
+_TOKEN = re.compile(r"""ya29\.[^\s"']+|eyJ[\w-]+(\.[\w-]*)*|gh[opsur]_\w+|github_pat_\w+|(?<=Bearer )[^\s"',]+""")
+"""Google's access tokens, JSON web tokens and GitHub's tokens, and what stands where one does in a header."""
 
 
 def is_token(text: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from octue_action.failure import Failure
+from octue_action.failure import Failure, GoogleError
 from octue_action.quirks import SERVICE_ACCOUNT_NOT_YET_IN_POLICIES, Quirk
 from octue_action.resource import Mark, Permissions, Resource
 
@@ -136,7 +136,14 @@ class IamMember(Resource):
         policy.version = POLICY_VERSION
         # Without a mask the API takes bindings and etag, and leaves the audit configuration as it is.
         request = iam_policy_pb2.SetIamPolicyRequest(resource=self.resource, policy=policy)
-        return google.write(google.policy_client(self.resource).set_iam_policy, request)
+        try:
+            return google.write(google.policy_client(self.resource).set_iam_policy, request)
+        except GoogleError as error:
+            # Who may change certain roles alone is held against the policy as it is by now: what somebody else has
+            # granted since we read it would look as if we took it away.
+            if error.status != "PERMISSION_DENIED" or self._read_policy(google).etag == policy.etag:
+                raise
+            raise GoogleError(error.method, "ABORTED", "The policy was changed in the meantime.") from error
 
 
 def add_member(policy: Policy, role: str, member: str) -> bool:

@@ -8,6 +8,7 @@ import pytest
 
 from emulator.server import Emulator
 from emulator.world import World, WorldSettings
+from tests.rights import let
 
 MAIN = "refs/heads/main"
 
@@ -20,16 +21,8 @@ def settings(tmp_path: Path) -> WorldSettings:
 @pytest.fixture
 def emulator(settings: WorldSettings) -> Iterator[Emulator]:
     with Emulator(settings) as emulator:
-        let_all(emulator.world)
+        let(emulator.world, "user:a@example.com", emulator.world.sts.principal_set("ref", MAIN))
         yield emulator
-
-
-def let_all(world: World) -> None:
-    """Let those as whom these tests call do everything: who may do what is tested in test_access.py."""
-    policy = world.policies.get(world.projects.name)
-    everybody = [f"serviceAccount:{world.iam.deployer}", "user:a@example.com", world.sts.principal_set("ref", MAIN)]
-    policy.bindings.add(role="roles/owner", members=everybody, condition={"title": "for tests"})
-    world.policies.seed(world.projects.name, policy)
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from octue_action.auth import AuthenticationError, sign_in
 from octue_action.cancellation import Cancellation
 from octue_action.google import Google
 from octue_action.settings import Settings, load
+from tests.rights import let
 from tests.runs import credentials_file
 
 Begin = Callable[..., dict[str, str]]
@@ -47,6 +48,12 @@ def ignore(_: str) -> None:
 def run_settings(run_environment: Begin) -> Settings:
     """The settings of a run that may do everything, on its own."""
     return load(run_environment())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def repositories_may_do_everything(world: World) -> None:
+    """Also those that come as themselves, and not as the deployer."""
+    let(world, world.sts.principal_set("ref", "refs/heads/main"))
 
 
 @pytest.fixture
@@ -250,7 +257,7 @@ def test_a_token_that_the_recommended_condition_lets_in_is_told_that_the_provide
 def test_a_repository_that_may_not_act_as_the_account_is_given_the_command(
     run_settings: Settings, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(world.policies, "grants", lambda *_: False)
+    monkeypatch.setattr(world.access, "holds", lambda *_: False)
     error = refusal(run_settings)
     assert f"This repository may not act as {world.iam.deployer}" in error.message
     member = world.sts.principal_set("repository_id", run_settings.github.repository_id)

@@ -43,6 +43,7 @@ from tests.resilience.attacks import (
     Left,
     hold_harmless,
 )
+from tests.rights import let
 
 Attack = Callable[[Mapping[str, str]], Left]
 AnswerWith = Callable[[str, Callable[[Any], Any]], None]
@@ -503,6 +504,7 @@ def test_a_credentials_file_leads_nowhere_else(
 def test_without_a_change_that_credentials_file_will_do(
     attack: Attack, environment: dict[str, str], world: World, tmp_path: Path
 ) -> None:
+    let(world, world.sts.principal_set("ref", "refs/heads/main"))
     file = tmp_path / "gha-creds-0123456789abcdef.json"
     file.write_text(json.dumps(credentials(environment, world)))
     del environment["INPUT_WORKLOAD_IDENTITY_PROVIDER"], environment["INPUT_DEPLOYER_SERVICE_ACCOUNT"]

@@ -18,6 +18,7 @@ from google.pubsub_v1.types import pubsub
 
 from emulator.rpc import SYSTEM
 from emulator.world import World
+from tests.rights import let
 from tests.runs import OCTUE_YAML, Job, Run
 
 PROJECT = "projects/my-project"
@@ -190,6 +191,7 @@ def test_without_a_permission_nobody_is_asked(job: Job) -> None:
 
 
 def test_a_repository_can_sign_in_without_a_deployer_account(job: Job) -> None:
+    let(job.world, job.world.sts.principal_set("ref", "refs/heads/main"))
     run = job.deploy({"deployer_service_account": "", "mode": "plan"})
     callers = {request.principal.partition("://")[0] for request in run.requests if request.principal != "anonymous"}
     assert run.code == 0

@@ -294,7 +294,8 @@ def test_what_google_says_is_told_in_words_and_nothing_else(chunk: int, pages: P
     row.each(scenarios, check, sample=SAMPLE // 5)
 
 
-SAFE_TO_PASTE = re.compile(r"[\w@.:/=-]*")
+SAFE_TO_PASTE = re.compile(r"[\w@.:/=-]*|https://github\.com/octue/deploy-cloud-run-action/issues/new\?[\w.~%&=-]*")
+"""Parts of commands, and the link that has written a report."""
 
 TEXTS = 5
 """Of each request of a deployment."""

@@ -19,6 +19,7 @@ from octue_action.google import Google
 from octue_action.resources.iam_member import IamMember, add_member, remove_member
 from octue_action.settings import load
 from tests.resilience.rows import Row
+from tests.rights import everything_to
 from tests.runs import OCTUE_YAML
 
 ROW = "policy merge"
@@ -218,6 +219,7 @@ def written(world: World, before: int) -> int:
 
 def hold_in_the_cloud(seeded: policy_pb2.Policy, world: World, google: Google) -> None:
     ours = IamMember(resource=PROJECT, role=ROLE, member=MEMBER, member_may_be_new=False)
+    seeded.bindings.append(everything_to(world))
     world.policies.seed(PROJECT, seeded)
     before, requests = world.policies.get(PROJECT), len(world.requests)
     actual = ours.read(google)

@@ -56,7 +56,10 @@ class Refusal:
         """The error, as long as it takes for the run to end with it."""
         details = (
             error_details_pb2.ErrorInfo(
-                reason=f"{CANARY}_REASON".upper(), domain=CANARY, metadata={"authorization": f"Bearer {CANARY}-info"}
+                # A reason is one of the words of an API (https://google.aip.dev/193): what is not known yet is told.
+                reason="REFUSED_HERE",
+                domain=CANARY,
+                metadata={"authorization": f"Bearer {CANARY}-info"},
             ),
             error_details_pb2.DebugInfo(stack_entries=[f"{CANARY}-stack"], detail=f"{CANARY}-detail"),
             error_details_pb2.RequestInfo(request_id=f"{CANARY}-request", serving_data=f"{CANARY}-data"),

@@ -29,6 +29,7 @@ from tests.octue_action.resources.kinds import (
     REPOSITORY,
     TOPICS,
 )
+from tests.rights import let
 
 DOCKERFILE = 'FROM python:3.11-slim\nCOPY server.py /\nCMD ["python", "-S", "-E", "/server.py"]\n'
 SERVER = """
@@ -102,6 +103,7 @@ def ground(google: Google, world: World, images: None) -> None:  # noqa: ARG001 
             owner=LABELS,
             display_name="Octue service",
         ).create(google)
+    let(world, f"serviceAccount:{ACCOUNTS[0]}")  # builds, too
     for topic in TOPICS:
         PubsubTopic(project_id=PROJECT, topic_id=topic.rpartition("/")[2], labels=LABELS).create(google)
     for service in ("standing", "other"):

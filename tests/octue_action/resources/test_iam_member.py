@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from google.iam.v1 import iam_policy_pb2, policy_pb2
+from google.iam.v1 import policy_pb2
 from google.type import expr_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -169,8 +169,8 @@ class Meddler:
     :param times: how often.
     """
 
-    def __init__(self, google: Google, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
-        self._google = google
+    def __init__(self, google: Google, world: World, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+        self._policies = world.policies
         self._left = times
         self._read = google.projects.get_iam_policy
         monkeypatch.setattr(google.projects, "get_iam_policy", self._get_iam_policy)
@@ -184,20 +184,18 @@ class Meddler:
             changed = copy_of(policy)
             changed.bindings.add(role="roles/browser", members=[f"user:colleague-{self.readings}@example.com"])
             changed.version = 3
-            self._google.projects.set_iam_policy(
-                request=iam_policy_pb2.SetIamPolicyRequest(resource=f"projects/{PROJECT}", policy=changed)
-            )
+            self._policies.set(f"projects/{PROJECT}", changed)
         return policy
 
 
 def test_what_somebody_grants_between_our_reading_and_our_writing_is_kept(
-    google: Google, name: str, monkeypatch: pytest.MonkeyPatch
+    google: Google, name: str, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = member(f"projects/{PROJECT}", name)
     plan = make_plan([wanted], google, adopt=False)
     before = grants(policy_of(google, wanted))
     with monkeypatch.context() as patch:
-        meddler = Meddler(google, patch, times=4)
+        meddler = Meddler(google, world, patch, times=4)
         (outcome,) = apply(plan, google, lambda _: None)
     assert outcome.status is Status.APPLIED
     colleagues = {("roles/browser", "", f"user:colleague-{n}@example.com") for n in range(1, 5)}
@@ -206,13 +204,13 @@ def test_what_somebody_grants_between_our_reading_and_our_writing_is_kept(
 
 
 def test_a_policy_that_changes_without_pause_is_given_up(
-    google: Google, name: str, monkeypatch: pytest.MonkeyPatch
+    google: Google, name: str, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     google.policies.clear()  # the others of this module go by what they have read
     google = Google(google._credentials, google._emulator, cancellation=Cancellation(SimulatedClock()))
     plan = make_plan([member(f"projects/{PROJECT}", name)], google, adopt=False)
     with monkeypatch.context() as patch:
-        meddler = Meddler(google, patch, times=1000)
+        meddler = Meddler(google, world, patch, times=1000)
         (outcome,) = apply(plan, google, lambda _: None)
     assert outcome.status is Status.FAILED
     assert isinstance(outcome.failure, GoogleError)
