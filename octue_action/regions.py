@@ -37,6 +37,9 @@ _DIRECTIONS = frozenset(
 _NEARLY = 0.75
 """How like a known word another has to be, as difflib measures it, to be that word with a slip: one in four letters."""
 
+_LONGEST = 64
+"""Letters of a word that are compared: whoever writes more is not helped by it."""
+
 _EARTH_RADIUS = 6371.0  # kilometres, on average
 
 
@@ -236,13 +239,13 @@ def _meant(word: str, known: frozenset[str]) -> list[str]:
     """The known words that a word is, or is a slip of, or the beginning of, as in ``eu-west1``; itself if of none."""
     if word in known:
         return [word]
-    alike = difflib.get_close_matches(word, known, cutoff=_NEARLY)
+    alike = difflib.get_close_matches(word[:_LONGEST], known, cutoff=_NEARLY)
     return alike or sorted(it for it in known if it.startswith(word)) or [word]
 
 
 def _alike(name: str) -> list[str]:
     """The names of served regions that are most like a name."""
-    return difflib.get_close_matches(name, [it.name for it in table().values() if it.is_served], n=3)
+    return difflib.get_close_matches(name[:_LONGEST], [it.name for it in table().values() if it.is_served], n=3)
 
 
 def _lines(origin: Region, them: Iterable[Region]) -> str:

@@ -165,14 +165,17 @@ class ServiceReader:
             if expected and expected.text.lower() != actual.lower():
                 yield expected.problem(f"`{key}` is {shown(expected.text)}, but this run is for {shown(actual)}.")
 
-    def region_notices(self) -> Iterator[Problem]:
-        """What is good to know about the region, where something is to be deployed to it."""
+    def region_notices(self, region: str) -> Iterator[Problem]:
+        """What is good to know about the region, where something is to be deployed to it.
+
+        :param region: as it was read; empty where it cannot be used
+        """
         given = self.written("region")
-        if given and self._is_deployed():
-            if newness := regions.newness(given.text):
+        if region and given and self._is_deployed():
+            if newness := regions.newness(region):
                 yield given.problem(newness)
-            if advice := regions.advice(given.text):
-                yield given.problem(f"{regions.described(given.text)}. {advice}")
+            if advice := regions.advice(region):
+                yield given.problem(f"{regions.described(region)}. {advice}")
 
     def _in_file(self, name: str) -> Given | None:
         return self._configured.settings.get(_KEY_OF_INPUT.get(name, name))

@@ -161,7 +161,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         notices=(
             *_without_effect(given, mode),
             *(notice for it in readers for notice in it.notices()),
-            *_about_regions(readers),
+            *_about_regions(services, readers),
         ),
     )
     findings.raise_if_any()
@@ -249,11 +249,12 @@ def _collisions(services: Sequence[ServiceSettings], readers: Sequence[ServiceRe
             )
 
 
-def _about_regions(readers: Sequence[ServiceReader]) -> Iterable[Problem]:
-    """What is good to know about the services' regions, once, where it can first be read."""
+def _about_regions(services: Sequence[ServiceSettings], readers: Sequence[ServiceReader]) -> Iterable[Problem]:
+    """What is good to know about the services' regions, once, where the region first stands."""
     first: dict[str, Problem] = {}
-    for notice in (notice for reader in readers for notice in reader.region_notices()):
-        first.setdefault(notice.message, notice)
+    for service, reader in zip(services, readers, strict=True):
+        for notice in reader.region_notices(service.region):
+            first.setdefault(notice.message, notice)
     return first.values()
 
 
