@@ -43,7 +43,6 @@ def main(
     try:
         settings = load(environment)
         cancellation.limit(settings.timeout_minutes * 60.0)
-        _refuse_unavailable(settings)
         return _run(settings, runner, cancellation, start, environment.get(_VERSION, ""))
     except Cancelled:
         _tell_ended("Nothing was changed.", runner, cancellation)
@@ -58,16 +57,6 @@ def main(
         return _report_failures("Fault of the action", [fault(error, environment.get(_VERSION, ""), mode)], runner)
     finally:
         cancellation.tell = lambda: None  # all is told
-
-
-def _refuse_unavailable(settings: Settings) -> None:
-    """Refuse what the contract names and this version cannot do, rather than leave it out silently.
-
-    :raises InvalidSettings: with a problem for each input that asks for it.
-    """
-    if settings.region_policy != "any":
-        message = f"`region_policy: {settings.region_policy}` is not available yet in this version."
-        raise InvalidSettings([Problem(message=message, expected="the input left out", title="region_policy")])
 
 
 def _run(settings: Settings, runner: Runner, cancellation: Cancellation, start: float, version: str) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from octue_action import regions
 from octue_action.apply import Outcome, Status
 from octue_action.failure import Failure
 from octue_action.plan import NOT_THERE, Action, Change, Plan
@@ -161,6 +162,8 @@ def plan_summary(plan: Plan, deployments: Sequence[Deployment]) -> str:
     return _page(
         f"<h2>🔎 {_services(deployments)}: the plan</h2>",
         f"{_text(plan_sentence(plan))} Nothing was changed.",
+        _regions_table(deployments),
+        *_region_advice(deployments),
         _plan_table(plan),
     )
 
@@ -285,6 +288,7 @@ def deployment_summary(
         *(_failure_block(outcome) for outcome in failed),
         *(_asked_blocks(asked) if asked is not None else ()),
         *(_how_to_ask(deployment, outcomes) for deployment in deployments if stands),
+        *(_region_advice(deployments) if stands and deed is DEPLOYMENT else ()),
         _table(("", "Resource", "Name", "What was done", "Time"), rows),
         f"<sub>Whole run: {seconds:.1f} s.</sub>",
     )
@@ -368,6 +372,22 @@ def _json(value: object) -> str:
     return text if len(text) <= _LONGEST_ANSWER else f"{text[:_LONGEST_ANSWER]}\n… ({len(text):,} characters in all)"
 
 
+def _regions_table(deployments: Sequence[Deployment]) -> str:
+    names = dict.fromkeys(deployment.service.location for deployment in deployments)
+    return f"<table>\n{chr(10).join(map(_region_row, names))}\n</table>"
+
+
+def _region_row(name: str) -> str:
+    """A region and how clean its electricity is."""
+    return f"<tr><th>Region</th><td>{_text(regions.described(name))}</td></tr>"
+
+
+def _region_advice(deployments: Sequence[Deployment]) -> list[str]:
+    """Where it is much cleaner near by, once for each region."""
+    names = dict.fromkeys(deployment.service.location for deployment in deployments)
+    return [_text(advice) for advice in map(regions.advice, names) if advice]
+
+
 def _how_to_ask(deployment: Deployment, outcomes: Sequence[Outcome]) -> str:
     of_service = [o.resource for o in outcomes if o.change.resource.address == deployment.service.address]
     service = next(iter(reversed(of_service)), None)
@@ -384,6 +404,7 @@ def _how_to_ask(deployment: Deployment, outcomes: Sequence[Outcome]) -> str:
     rows = [
         f"<tr><th>Topic</th><td><code>{_text(deployment.topic.resource_name)}</code></td></tr>",
         f"<tr><th>Service URL</th><td><code>{_text(url)}</code></td></tr>",
+        _region_row(deployment.service.location),
         f"<tr><th>Revision</th><td><code>{_text(revision)}</code></td></tr>",
         f"<tr><th>Runs as</th><td><code>{_text(deployment.account)}</code></td></tr>",
         f"<tr><th>Image</th><td><code>{_text(deployment.serving_image or deployment.service.image)}</code></td></tr>",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from octue_action import limits, names, values, workspace
+from octue_action import limits, names, regions, values, workspace
 from octue_action.configuration import KEYS, ServiceConfiguration
 from octue_action.github_context import GitHubContext
 from octue_action.inputs import SECRET
@@ -103,7 +103,7 @@ class ServiceReader:
         """Everything about the service; what is wrong has been replaced by a default, and added to the findings."""
         namespace, name = self._identity()
         preview = self._preview()
-        region = self.agreed("region", values.region)
+        region = self.agreed("region", self._region)
         variables, secrets = self._environment()
         size, environment = self._size()
         trigger = self._build_trigger()
@@ -165,6 +165,18 @@ class ServiceReader:
             if expected and expected.text.lower() != actual.lower():
                 yield expected.problem(f"`{key}` is {shown(expected.text)}, but this run is for {shown(actual)}.")
 
+    def region_notices(self, region: str) -> Iterator[Problem]:
+        """What is good to know about the region, where something is to be deployed to it.
+
+        :param region: as it was read; empty where it cannot be used
+        """
+        given = self.written("region")
+        if region and given and self._is_deployed():
+            if newness := regions.newness(region):
+                yield given.problem(newness)
+            if advice := regions.advice(region):
+                yield given.problem(f"{regions.described(region)}. {advice}")
+
     def _in_file(self, name: str) -> Given | None:
         return self._configured.settings.get(_KEY_OF_INPUT.get(name, name))
 
@@ -173,6 +185,16 @@ class ServiceReader:
 
     def _inside(self, example: str) -> Callable[[str], str]:
         return lambda text: workspace.relative(self._github.workspace, text, example)
+
+    def _region(self, text: str) -> str:
+        """The region. What was deployed before can be rolled back and destroyed wherever it is."""
+        region = values.region(text)
+        regions.refuse_misspelt(region)
+        if self._is_deployed():
+            regions.refuse_unserved(region)
+            if self._take("region_policy", values.one_of(values.REGION_POLICIES), "any") == "low-carbon":
+                regions.refuse_high_carbon(region)
+        return region
 
     def _identity(self) -> tuple[str | None, str]:
         """Namespace and name. Before Octue had namespaces, people wrote ``namespace/name`` as the name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,7 +75,7 @@ class Settings:
     :param emulator: ``127.0.0.1:PORT`` in place of Google Cloud
     :param question: input values to ask the service with; ``None`` for no question
     :param question_timeout: seconds that the answer may take
-    :param notices: what was read and has no effect, for the log
+    :param notices: what was read and has no effect, and what is good to know about regions, for the log
     """
 
     mode: Mode
@@ -158,7 +158,11 @@ def load(environment: Mapping[str, str]) -> Settings:
         github_token=findings.take(str, given.get("github_token"), None),
         question=findings.take(values.question, given.get("question"), None),
         question_timeout=findings.take(values.whole_number(1, 3600, "seconds"), given.get("question_timeout"), 600),
-        notices=(*_without_effect(given, mode), *(notice for it in readers for notice in it.notices())),
+        notices=(
+            *_without_effect(given, mode),
+            *(notice for it in readers for notice in it.notices()),
+            *_about_regions(services, readers),
+        ),
     )
     findings.raise_if_any()
     return settings
@@ -243,6 +247,15 @@ def _collisions(services: Sequence[ServiceSettings], readers: Sequence[ServiceRe
                 message,
                 "a name or a namespace of its own for each; for a service in two regions, two files and two steps",
             )
+
+
+def _about_regions(services: Sequence[ServiceSettings], readers: Sequence[ServiceReader]) -> Iterable[Problem]:
+    """What is good to know about the services' regions, once, where the region first stands."""
+    first: dict[str, Problem] = {}
+    for service, reader in zip(services, readers, strict=True):
+        for notice in reader.region_notices(service.region):
+            first.setdefault(notice.message, notice)
+    return first.values()
 
 
 def _unconfirmed(confirm: Given | None, services: Sequence[ServiceSettings]) -> Iterator[Problem]:

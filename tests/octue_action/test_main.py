@@ -115,17 +115,6 @@ def test_a_config_outside_the_repository_is_refused(job: Job, tmp_path: Path) ->
         assert (run.code, run.requests) == (2, ())
 
 
-@pytest.mark.usefixtures("untouched")
-def test_what_comes_later_says_so_rather_than_be_left_out(job: Job) -> None:
-    run = deploy(job, region_policy="low-carbon")
-    (error,) = run.log.of_kind("error")
-    assert run.code == 2
-    assert run.requests == ()
-    assert error.title == "region_policy"
-    assert "is not available yet" in error.message
-    assert "is not available yet" in run.summary
-
-
 # Runs that may not sign in
 
 

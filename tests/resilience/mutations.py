@@ -101,7 +101,7 @@ GOOD: Mapping[str, Sequence[str]] = {
     "rollback_on_failure": ("false",),
     "confirm": ("my-org-sum",),
     "delete_topic": ("true", "false"),
-    "region_policy": ("any",),
+    "region_policy": ("any", "low-carbon"),
     "question": ('{"a": 1}',),
 }
 """Of every input something that is taken; of the others there is nothing to be had."""
