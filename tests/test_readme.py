@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from octue_action.configuration import KEYS
 from octue_action.inputs import INPUTS
+from octue_action.keys import KEYS
 from octue_action.settings import load
 
 ROOT = Path(__file__).parent.parent
