@@ -7,7 +7,7 @@ SDK, 0.9 to 0.61.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -60,6 +60,11 @@ def _list(description: str, items: Schema, *, optional: bool = True) -> Schema:
     return {"type": ["array", "null"] if optional else "array", "items": items, "description": description}
 
 
+def _listed(words: Iterable[str]) -> str:
+    *others, last = [f"`{word}`" for word in words]
+    return f"{', '.join(others)} or {last}"
+
+
 def _whole(pattern: str) -> str:
     """A pattern for all of a text; in JSON Schema one is content with a part."""
     return f"^(?:{pattern})$"
@@ -77,6 +82,7 @@ _ENVIRONMENT_VARIABLE: Schema = {
 }
 
 _FREE_VARIABLE: Schema = {
+    "description": "a variable's name that is free to be set: letters, digits and _, not beginning with a digit",
     "pattern": _whole(values.VARIABLE),
     "not": {"anyOf": [{"enum": [*values.RESERVED]}, {"pattern": f"^({'|'.join(values.RESERVED_PREFIXES)})"}]},
 }
@@ -106,7 +112,7 @@ _MEMORY = _whole(
 
 _PATH = "a path inside the repository"
 # Absolute, out of the folder it is in, or like an option; and what Cloud Build or Windows takes for something else.
-_INSIDE: Schema = {"not": {"pattern": r"^/|(^|/)\.\.(/|$)|^(\./+)*-|[\\$\u0000-\u001f\u007f-\u009f]"}}
+_INSIDE: Schema = {"not": {"type": "string", "pattern": r"^/|(^|/)\.\.(/|$)|^(\./+)*-|[\\$\u0000-\u001f\u007f-\u009f]"}}
 _DIAGNOSTICS = _text("a Cloud Storage folder such as gs://my-bucket/diagnostics", optional=True, pattern="^gs://")
 _DATAFLOW = "For services on Dataflow."
 
@@ -134,6 +140,7 @@ KEYS: Mapping[str, Key] = {
         _text("the Google Cloud project's id, such as my-project", optional=True),
         "The id of the Google Cloud project to deploy to.",
         "my-project",
+        otherwise="the input `project_id`",
         form={"pattern": _whole(values.PROJECT)},
         input="project_id",
     ),
@@ -141,6 +148,7 @@ KEYS: Mapping[str, Key] = {
         _text("a region such as europe-west1", optional=True),
         "The Google Cloud region to deploy to, such as `europe-west1`.",
         "europe-west1",
+        otherwise="the input `region`",
         form={"pattern": _whole(values.REGION)},
         input="region",
     ),
@@ -148,13 +156,13 @@ KEYS: Mapping[str, Key] = {
         _text("the GitHub repository's name, without its owner", optional=True),
         "The name of the service's repository.",
         "my-repository",
-        note="A run in another one warns of it.",
+        note="A run for a repository of another name warns of it.",
     ),
     "repository_owner": Key(
         _text("the GitHub repository's owner", optional=True),
         "The owner of the service's repository.",
         "my-org",
-        note="A run in another one's warns of it.",
+        note="A run for a repository of another owner warns of it.",
     ),
     "app_source_path": Key(
         _text(f"{_PATH}, such as `.`"),
@@ -248,6 +256,7 @@ KEYS: Mapping[str, Key] = {
             "maxItems": values.MAXIMUM_VARIABLES,
             "items": {"properties": {"name": _FREE_VARIABLE, "value": {"maxLength": values.MAXIMUM_VARIABLE}}},
         },
+        note=f"Not {_listed(values.RESERVED)}, nor one that begins with {_listed(values.RESERVED_PREFIXES)}.",
         input="environment_variables",
     ),
     "secrets": Key(
@@ -259,12 +268,12 @@ KEYS: Mapping[str, Key] = {
     ),
     "crash_diagnostics_cloud_path": Key(
         _DIAGNOSTICS,
-        "Where the service puts what an analysis was given that failed.",
+        "Where the service keeps what it was asked when an analysis failed.",
         "gs://my-bucket/diagnostics",
         user="sdk",
     ),
     "diagnostics_cloud_path": Key(
-        _DIAGNOSTICS, "Where the service puts what an analysis was given.", "gs://my-bucket/diagnostics", user="sdk"
+        _DIAGNOSTICS, "Where the service keeps what it was asked.", "gs://my-bucket/diagnostics", user="sdk"
     ),
     "execution_environment": Key(
         {"enum": ["gen1", "gen2"], "description": "gen1 or gen2"},
