@@ -214,8 +214,8 @@ services:
     region: {KEYS["region"].example}
 ```
 
-Where an input of the action says the same, it is named, and wins. But `name`, `namespace`, `project_name` and `region` have
-to be the same in both, and environment variables are added to those here."""
+Where an input of the action says the same, it is named, and wins. But `name`, `namespace`, `project_name` and `region`
+have to be the same in both, and environment variables are added to those here."""
 
 
 def _table(keys: dict[str, Key]) -> str:
