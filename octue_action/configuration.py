@@ -1,7 +1,4 @@
-"""octue.yaml: one table of its keys, the JSON Schema made of it, and the services the file describes.
-
-The keys and defaults are those of ``octue.configuration.ServiceConfiguration`` in Octue's SDK, 0.9 to 0.61.
-"""
+"""octue.yaml: the JSON Schema made of the table of its keys, and the services the file describes."""
 
 from __future__ import annotations
 
@@ -9,99 +6,15 @@ import itertools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import jsonschema
 
 from octue_action.document import Node, Position, parse
+from octue_action.keys import KEYS, Schema
 from octue_action.problems import Given, InvalidSettings, Problem, perhaps, shown
-
-Schema = dict[str, Any]  # JSON Schema is data whose shape only the validator knows
 
 MAXIMUM_PROBLEMS = 50
 """More than anybody corrects at a time; a file with more is not an octue.yaml."""
-
-_NAME = "[a-z0-9]+(-[a-z0-9]+)*"
-
-
-@dataclass(frozen=True)
-class Key:
-    """A key of octue.yaml.
-
-    :param schema: JSON Schema of its value; the description says what is expected
-    :param user: who makes use of it: this action, Octue's SDK inside the service, or nobody on Cloud Run
-    """
-
-    schema: Schema
-    user: Literal["action", "sdk", "nobody"] = "action"
-
-
-def _text(description: str, *, optional: bool = False, **more: object) -> Schema:
-    kinds = ["string", "null"] if optional else "string"
-    return {"type": kinds, "minLength": 1, "maxLength": 1024, "description": description, **more}
-
-
-def _count(description: str, minimum: int, maximum: int) -> Schema:
-    return {"type": "integer", "minimum": minimum, "maximum": maximum, "description": description}
-
-
-def _list(description: str, items: Schema, *, optional: bool = True) -> Schema:
-    return {"type": ["array", "null"] if optional else "array", "items": items, "description": description}
-
-
-_ENVIRONMENT_VARIABLE: Schema = {
-    "type": "object",
-    "required": ["name", "value"],
-    "additionalProperties": False,
-    "properties": {
-        "name": _text("the variable's name"),
-        "value": {"type": ["string", "number", "boolean"], "description": "the variable's value"},
-    },
-    "description": "`name` and `value` of a variable",
-}
-
-_SECRETS: Schema = {
-    "type": ["object", "null"],
-    "additionalProperties": False,
-    "properties": {"build": _list("a list of the names of secrets that the build reads", _text("a secret's name"))},
-    "description": "`build` with a list of names of secrets",
-}
-
-_PATH = "a path inside the repository"
-_DIAGNOSTICS = _text("a Cloud Storage folder such as gs://my-bucket/diagnostics", optional=True, pattern="^gs://")
-
-KEYS: Mapping[str, Key] = {
-    "name": Key(_text("a name of lower case letters, digits and single hyphens", pattern=f"^({_NAME}/)?{_NAME}$")),
-    "namespace": Key(_text("lower case letters, digits and single hyphens", optional=True, pattern=f"^{_NAME}$")),
-    "organisation": Key(_text("the organisation's name", optional=True), user="sdk"),
-    "project_name": Key(_text("the Google Cloud project's id, such as my-project", optional=True)),
-    "region": Key(_text("a region such as europe-west1", optional=True)),
-    "repository_name": Key(_text("the GitHub repository's name, without its owner", optional=True)),
-    "repository_owner": Key(_text("the GitHub repository's owner", optional=True)),
-    "app_source_path": Key(_text(f"{_PATH}, such as `.`"), user="sdk"),
-    "twine_path": Key(_text(f"{_PATH}, such as twine.json"), user="sdk"),
-    "app_configuration_path": Key(_text(f"{_PATH}, such as app_configuration.json", optional=True), user="sdk"),
-    "dockerfile_path": Key(_text(f"{_PATH}, such as Dockerfile", optional=True)),
-    "cloud_build_configuration_path": Key(_text(_PATH, optional=True), user="nobody"),
-    "minimum_instances": Key(_count("a whole number from 0", 0, 2**31 - 1)),
-    "maximum_instances": Key(_count("a whole number from 1", 1, 2**31 - 1)),
-    "concurrency": Key(_count("a whole number from 1 to 1000", 1, 1000)),
-    "memory": Key(_text("a quantity with its unit, such as 512Mi or 2Gi")),
-    "cpus": Key({"type": ["number", "string"], "description": "1, 2, 4, 6 or 8, or from 0.08 to less than 1"}),
-    "branch_pattern": Key(_text("a regular expression for branch names, such as ^main$")),
-    "environment_variables": Key(_list("a list of `name` and `value`", _ENVIRONMENT_VARIABLE)),
-    "secrets": Key(_SECRETS),
-    "crash_diagnostics_cloud_path": Key(_DIAGNOSTICS, user="sdk"),
-    "diagnostics_cloud_path": Key(_DIAGNOSTICS, user="sdk"),
-    "execution_environment": Key({"enum": ["gen1", "gen2"], "description": "gen1 or gen2"}),
-    "service_registries": Key(_list("a list of registries", {"type": "object"}), user="sdk"),
-    "event_store_table_id": Key(_text("a BigQuery table's id", optional=True), user="sdk"),
-    "delete_local_files": Key({"type": "boolean", "description": "true or false"}, user="sdk"),
-    "temporary_files_location": Key(_text("a Cloud Storage path", optional=True), user="nobody"),
-    "setup_file_path": Key(_text(_PATH, optional=True), user="nobody"),
-    "service_account_email": Key(_text("an e-mail", optional=True), user="nobody"),
-    "machine_type": Key(_text("a machine type", optional=True), user="nobody"),
-}
 
 SERVICE_SCHEMA: Schema = {
     "type": "object",
@@ -111,25 +24,32 @@ SERVICE_SCHEMA: Schema = {
     "description": "the keys of a service, beginning with `name`",
 }
 
-SCHEMA: Schema = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "title": "octue.yaml",
-    "description": "`services:` with a list of services, or one service's keys",
-    "if": {"type": "object", "required": ["services"]},
-    "then": {
-        "additionalProperties": False,
+
+def file_schema(service: Schema) -> Schema:
+    """JSON Schema of octue.yaml, in either of its forms.
+
+    :param service: JSON Schema of one service's keys
+    """
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "octue.yaml",
+        "description": "`services:` with a list of services, or one service's keys",
         "properties": {
             "services": {
                 "type": "array",
                 "minItems": 1,
                 "maxItems": 100,
-                "items": SERVICE_SCHEMA,
+                "items": service,
                 "description": "a list of at least one service, each beginning with `- name:`",
             }
         },
-    },
-    "else": SERVICE_SCHEMA,
-}
+        "if": {"type": "object", "required": ["services"]},
+        "then": {"properties": {"services": True}, "additionalProperties": False},
+        "else": service,
+    }
+
+
+SCHEMA = file_schema(SERVICE_SCHEMA)
 
 _VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from octue_action.keys import KEYS
 from octue_action.problems import MAXIMUM_PROBLEMS, UNPRINTABLE, Findings, Given, Problem, perhaps, shown
 
 _PREFIX = "INPUT_"
@@ -28,9 +29,16 @@ class Input:
     description: str
 
 
+def _also_in_octue_yaml(key: str) -> Input:
+    """An input that says the same as a key of octue.yaml, and wins over it."""
+    said = KEYS[key]
+    default = "" if said.default is None else f", then `{said.default}`"
+    return Input(said.input, "", f"`{key}` of octue.yaml{default}", said.what)
+
+
 _TABLE = (
-    Input("project_id", "", "`project_name` of octue.yaml", "The id of the Google Cloud project to deploy to."),
-    Input("region", "", "`region` of octue.yaml", "The Google Cloud region to deploy to, such as `europe-west1`."),
+    _also_in_octue_yaml("project_name"),
+    _also_in_octue_yaml("region"),
     Input(
         "workload_identity_provider",
         "",
@@ -48,7 +56,7 @@ _TABLE = (
     Input(
         "services", "", "all", "The names of the services in octue.yaml to act on, with commas or lines between them."
     ),
-    Input("service_namespace", "", "`namespace` of octue.yaml", "The Octue service's namespace."),
+    _also_in_octue_yaml("namespace"),
     Input("service_name", "", "`name` of octue.yaml", "The Octue service's name, for a repository without octue.yaml."),
     Input("service_id", "", "derived from the name", "The UUID of an existing topic to keep."),
     Input(
@@ -64,18 +72,8 @@ _TABLE = (
         "The role on the project that lets the service ask and answer questions.",
     ),
     Input("image", "", "built from the commit", "A ready container image to deploy instead of building one."),
-    Input(
-        "dockerfile",
-        "",
-        "`dockerfile_path` of octue.yaml, then `Dockerfile`",
-        "The path of the Dockerfile inside the repository.",
-    ),
-    Input(
-        "branch_pattern",
-        "",
-        "`branch_pattern` of octue.yaml, then `^main$`",
-        "A regular expression for the branches whose pushes are built.",
-    ),
+    _also_in_octue_yaml("dockerfile_path"),
+    _also_in_octue_yaml("branch_pattern"),
     Input("build_trigger", "push", "", "What starts a build: `push`, `manual` (only this action) or `none`."),
     Input(
         "repository_connection",
@@ -84,29 +82,12 @@ _TABLE = (
         "The full name of a repository connected to Cloud Build the second-generation way.",
     ),
     Input("build_service_account", "", "the project's default", "The e-mail of the account that Cloud Build runs as."),
-    Input("memory", "", "`memory` of octue.yaml, then `128Mi`", "The memory of an instance, such as `512Mi` or `2Gi`."),
-    Input(
-        "cpu", "", "`cpus` of octue.yaml, then `1`", "The CPUs of an instance: 1, 2, 4, 6, 8, or 0.08 to less than 1."
-    ),
-    Input(
-        "concurrency",
-        "",
-        "`concurrency` of octue.yaml, then `10`",
-        "The number of questions that one instance works on at a time.",
-    ),
+    _also_in_octue_yaml("memory"),
+    _also_in_octue_yaml("cpus"),
+    _also_in_octue_yaml("concurrency"),
     Input("timeout", "", "`3600`", "The seconds that a question may take, at most 3600."),
-    Input(
-        "min_instances",
-        "",
-        "`minimum_instances` of octue.yaml, then `0`",
-        "The number of instances that are always kept running.",
-    ),
-    Input(
-        "max_instances",
-        "",
-        "`maximum_instances` of octue.yaml, then `10`",
-        "The number of instances that may run at the same time.",
-    ),
+    _also_in_octue_yaml("minimum_instances"),
+    _also_in_octue_yaml("maximum_instances"),
     Input(
         "environment_variables",
         "",

@@ -7,24 +7,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from octue_action import limits, names, regions, values, workspace
-from octue_action.configuration import KEYS, ServiceConfiguration
+from octue_action.configuration import ServiceConfiguration
 from octue_action.github_context import GitHubContext
 from octue_action.inputs import SECRET
+from octue_action.keys import KEY_OF_INPUT, KEYS, MAXIMUM_INSTANCES, NO_EFFECT, default_of
 from octue_action.problems import Findings, Given, Problem, shown
 from octue_action.values import BuildTrigger, ExecutionEnvironment, Ingress, SecretReference
 
 _Value = TypeVar("_Value")
-
-_KEY_OF_INPUT = {
-    "project_id": "project_name",
-    "service_namespace": "namespace",
-    "service_name": "name",
-    "dockerfile": "dockerfile_path",
-    "cpu": "cpus",
-    "min_instances": "minimum_instances",
-    "max_instances": "maximum_instances",
-}
-"""What octue.yaml calls a setting, where it is not what the input is called."""
 
 _MISSING = {
     "project_id": "input `project_id`, or `project_name` in octue.yaml",
@@ -32,10 +22,8 @@ _MISSING = {
     "service_name": "input `service_name`, or `name` in octue.yaml",
 }
 _SIZES = ("memory", "cpu", "concurrency", "min_instances", "max_instances", "execution_environment")
-_MAXIMUM_VARIABLES = 1000  # cloud.google.com/run/docs/configuring/services/overview-environment-variables
 _MAXIMUM_LABELS = 61  # cloud.google.com/resource-manager/docs/labels-overview says 64; three are the action's
 _MAXIMUM_NAME = 49  # Cloud Run: under 50 characters
-_MAXIMUM_INSTANCES = 2**31 - 1  # the API's int32; what the region has is less, and differs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +97,7 @@ class ServiceReader:
         trigger = self._build_trigger()
         for key in ("twine_path", "app_configuration_path"):
             self._take(key, self._inside(f"{key.removesuffix('_path')}.json"), "")
-        self._take("app_source_path", self._inside("."), ".")
+        self._take("app_source_path", self._inside("."), "")
         return ServiceSettings(
             name=name,
             namespace=namespace,
@@ -121,7 +109,7 @@ class ServiceReader:
             runtime_service_account=self._take("runtime_service_account", values.service_account, None),
             image=self._take("image", values.image, None),
             dockerfile=self._dockerfile(is_built=trigger != "none" and self._is_deployed()),
-            branch_pattern=self._take("branch_pattern", values.branch_pattern, "^main$"),
+            branch_pattern=self._take_or_default("branch_pattern", values.branch_pattern),
             build_trigger=trigger,
             repository_connection=self._repository_connection(region),
             build_service_account=self._take("build_service_account", values.service_account, None),
@@ -149,7 +137,7 @@ class ServiceReader:
         if given and in_file and given.text != in_file.text:
             message = f"{in_file.subject} is {shown(in_file.text)}, but {given.place} is {shown(given.text)}."
             self._findings.add(in_file.problem(message, "the same in both, or only one of them"))
-        if not given and not in_file and _KEY_OF_INPUT.get(name, name) not in self._configured.written_wrongly:
+        if not given and not in_file and KEY_OF_INPUT.get(name, name) not in self._configured.written_wrongly:
             what = name.replace("_", " ")
             self._findings.add(Problem(message=f"The {what} is missing.", expected=_MISSING[name], title=name))
         return self._findings.take(parse, given or in_file, "")
@@ -158,7 +146,7 @@ class ServiceReader:
         """What octue.yaml says about the service without any effect here."""
         for key, given in self._configured.settings.items():
             if KEYS[key].user == "nobody":
-                yield given.problem(f"`{key}` has no effect on a deployment to Cloud Run by this action.")
+                yield given.problem(f"`{key}` {NO_EFFECT}.")
         owner, _, repository = self._github.repository.partition("/")
         for key, actual in (("repository_owner", owner), ("repository_name", repository)):
             expected = self._configured.settings.get(key)
@@ -178,10 +166,14 @@ class ServiceReader:
                 yield given.problem(f"{regions.described(region)}. {advice}")
 
     def _in_file(self, name: str) -> Given | None:
-        return self._configured.settings.get(_KEY_OF_INPUT.get(name, name))
+        return self._configured.settings.get(KEY_OF_INPUT.get(name, name))
 
     def _take(self, name: str, parse: Callable[[str], _Value], default: _Value) -> _Value:
         return self._findings.take(parse, self.written(name), default)
+
+    def _take_or_default(self, name: str, parse: Callable[[str], _Value]) -> _Value:
+        """A setting with a default that the table of keys has."""
+        return self._take(name, parse, parse(default_of(KEY_OF_INPUT[name])))
 
     def _inside(self, example: str) -> Callable[[str], str]:
         return lambda text: workspace.relative(self._github.workspace, text, example)
@@ -239,10 +231,11 @@ class ServiceReader:
 
     def _dockerfile(self, *, is_built: bool) -> str:
         """The Dockerfile's path; it has to be there only when something is built."""
-        given = self.written("dockerfile") or Given(name="dockerfile", text="Dockerfile")
+        default = default_of("dockerfile_path")
+        given = self.written("dockerfile") or Given(name="dockerfile", text=default)
         is_known = "dockerfile_path" not in self._configured.written_wrongly or "dockerfile" in self._inputs
         check = workspace.existing_file if is_built and is_known else workspace.relative
-        return self._findings.take(lambda text: check(self._github.workspace, text, "Dockerfile"), given, "Dockerfile")
+        return self._findings.take(lambda text: check(self._github.workspace, text, default), given, default)
 
     def _repository_connection(self, region: str) -> str | None:
         connection = self._take("repository_connection", values.repository_connection, None)
@@ -257,18 +250,18 @@ class ServiceReader:
     def _size(self) -> tuple[limits.Size, ExecutionEnvironment | None]:
         """The size of instances, and their execution environment: Octue's gen2 where it fits and nobody chose."""
         before = len(self._findings.problems)
-        cpu = self._take("cpu", values.cpu, "1")
+        cpu = self._take_or_default("cpu", values.cpu)
         chosen = self._take("execution_environment", values.one_of(values.EXECUTION_ENVIRONMENTS), None)
         size = limits.Size(
-            memory=self._take("memory", values.memory, "128Mi"),
+            memory=self._take_or_default("memory", values.memory),
             cpu=cpu,
             concurrency=self._take("concurrency", values.whole_number(1, 1000), limits.default_concurrency(cpu)),
-            min_instances=self._take("min_instances", values.whole_number(0, _MAXIMUM_INSTANCES), 0),
-            max_instances=self._take("max_instances", values.whole_number(1, _MAXIMUM_INSTANCES), 10),
+            min_instances=self._take_or_default("min_instances", values.whole_number(0, MAXIMUM_INSTANCES)),
+            max_instances=self._take_or_default("max_instances", values.whole_number(1, MAXIMUM_INSTANCES)),
             execution_environment=chosen,
             given={name: given for name in _SIZES if (given := self.written(name))},
         )
-        keys = {_KEY_OF_INPUT.get(name, name) for name in _SIZES}
+        keys = {KEY_OF_INPUT.get(name, name) for name in _SIZES}
         if len(self._findings.problems) == before and not keys & self._configured.written_wrongly:
             self._findings.add(*limits.problems(size))
         return size, chosen or ("gen2" if limits.suits_gen2(size.memory, size.cpu) else None)
@@ -284,7 +277,7 @@ class ServiceReader:
         variables = self._mapping(self._configured.environment_variables, values.variable_name, values.variable_value)
         variables |= self._mapping(given, values.variable_name, values.variable_value)
         references = self._mapping(secrets, values.variable_name, values.secret)
-        self._limit(len(variables) + len(references), _MAXIMUM_VARIABLES, "environment_variables")
+        self._limit(len(variables) + len(references), values.MAXIMUM_VARIABLES, "environment_variables")
         return variables, references
 
     def _labels(self) -> dict[str, str]:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from octue_action import configuration, github_context, inputs, names, values, workspace
-from octue_action.configuration import KEYS, Configuration, ServiceConfiguration
+from octue_action.configuration import Configuration, ServiceConfiguration
 from octue_action.document import MAXIMUM_BYTES
 from octue_action.github_context import GitHubContext
 from octue_action.inputs import INPUTS, Input
+from octue_action.keys import KEYS
 from octue_action.problems import (
     MAXIMUM_PROBLEMS,
     Findings,

@@ -30,8 +30,14 @@ REGION_POLICIES: tuple[RegionPolicy, ...] = get_args(RegionPolicy)
 
 MAXIMUM_VARIABLE = 32 * 1024
 """Longest value of an environment variable, in bytes (cloud.google.com/run/quotas)."""
+MAXIMUM_VARIABLES = 1000
+"""Most of them with secrets (cloud.google.com/run/docs/configuring/services/overview-environment-variables)."""
+MAXIMUM_PATTERN = 256
+"""Longer than any pattern of branch names."""
 
-_PROJECT = r"(?:[a-z0-9][a-z0-9.-]*:)?[a-z][a-z0-9-]{4,28}[a-z0-9]"
+NAME = "[a-z0-9]+(-[a-z0-9]+)*"
+PROJECT = r"(?:[a-z0-9][a-z0-9.-]*:)?[a-z][a-z0-9-]{4,28}[a-z0-9]"
+REGION = "[a-z]+-[a-z]+[0-9]{1,2}"
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9-]*@[a-z0-9][a-z0-9.-]*\.gserviceaccount\.com")
 _PROVIDER = re.compile(
     r"projects/[0-9]+/locations/global/workloadIdentityPools/[a-z0-9-]{4,32}/providers/[a-z0-9-]{4,32}"
@@ -42,7 +48,11 @@ _SECRET = re.compile(
 LIKE_A_NAME = re.compile(r"[\w.-]{1,64}")
 """Names that are shown. What cannot be one may be a part of a secret, pasted where it does not belong."""
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+VARIABLE = "[A-Za-z_][A-Za-z0-9_]*"
+SECRET_NAME = "[A-Za-z0-9_-]{1,255}"  # noqa: S105 - a pattern
+NOT_RE2 = r"\(\?(=|!|<=|<!|>)|\\[1-9]"
+"""Look-ahead, look-behind, atomic groups and back-references."""
+
 _LABEL_KEY, _LABEL_VALUE = re.compile("[a-z][a-z0-9_-]{0,62}"), re.compile("[a-z0-9_-]{0,63}")
 _LOOPBACK = re.compile(r"(127(?:\.[0-9]{1,3}){3}|localhost|\[::1\]):([0-9]{1,5})")
 
@@ -54,7 +64,7 @@ _IMAGE = re.compile(
 )
 
 # cloud.google.com/run/docs/container-contract, and what Octue's services need: both would be overwritten.
-_RESERVED = {
+RESERVED = {
     "PORT": "Cloud Run sets it",
     "K_SERVICE": "Cloud Run sets it",
     "K_REVISION": "Cloud Run sets it",
@@ -63,11 +73,13 @@ _RESERVED = {
     "COMPUTE_PROVIDER": "the action sets it",
     "USE_OCTUE_LOG_HANDLER": "the action sets it",
 }
-_RESERVED_PREFIXES = {"X_GOOGLE_": "Cloud Run keeps it for itself", "OCTUE_SERVICE_": "the action sets it"}
+RESERVED_PREFIXES = {"X_GOOGLE_": "Cloud Run keeps it for itself", "OCTUE_SERVICE_": "the action sets it"}
 _RESERVED_LABELS = ("managed-by", "octue-service", "github-repository-id")
 
 _MEMORY = re.compile(r"([1-9][0-9]{0,10})(Mi|Gi|M|G)")
 _MEMORY_UNITS = {"Mi": 2**20, "Gi": 2**30, "M": 10**6, "G": 10**9}
+LEAST_MEMORY, MOST_MEMORY = "128Mi", "32Gi"
+"""Of an instance of Cloud Run (cloud.google.com/run/docs/configuring/services/memory-limits)."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +133,7 @@ def whole_number(minimum: int, maximum: int, what: str = "") -> Callable[[str], 
 
 def name(text: str) -> str:
     """A name of Octue's: groups of lower case letters and digits with single hyphens between them."""
-    if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", text):
+    if not re.fullmatch(NAME, text):
         legal = re.sub("[^a-z0-9]+", "-", text[:64].lower()).strip("-")
         hint = f" Perhaps you meant `{legal}`." if legal else ""
         raise Rejected(expected="lower case letters, digits and single hyphens", hint=hint)
@@ -143,7 +155,7 @@ def project_id(text: str) -> str:
     expected = "the project's id, such as my-project (6 to 30 lower case letters, digits and hyphens)"
     if text.isdigit():
         raise Rejected("it is a project's number", expected)
-    if not re.fullmatch(_PROJECT, text):
+    if not re.fullmatch(PROJECT, text):
         raise Rejected(expected=expected)
     return text
 
@@ -153,7 +165,7 @@ def region(text: str) -> str:
     expected = "a region such as europe-west1"
     if zone := re.fullmatch("([a-z]+-[a-z]+[0-9]+)-[a-z]", text):
         raise Rejected("it is a zone", expected, f" Perhaps you meant `{zone[1]}`.")
-    if not re.fullmatch("[a-z]+-[a-z]+[0-9]{1,2}", text):
+    if not re.fullmatch(REGION, text):
         raise Rejected(expected=expected)
     return text
 
@@ -174,7 +186,7 @@ def identity_provider(text: str) -> str:
     bare = re.sub(r"\A(https:)?//iam\.googleapis\.com/", "", text)
     if bare != text and _PROVIDER.fullmatch(bare):
         raise Rejected("the address before it is too much", expected, f" Perhaps you meant `{bare}`.")
-    if re.match(rf"projects/{_PROJECT}/", bare):
+    if re.match(rf"projects/{PROJECT}/", bare):
         raise Rejected("it has the project's id, and Google wants the number", expected)
     if not _PROVIDER.fullmatch(text):
         raise Rejected(expected=expected)
@@ -184,7 +196,7 @@ def identity_provider(text: str) -> str:
 def role(text: str) -> str:
     """The full name of a role, custom or Google's own."""
     expected = "projects/PROJECT/roles/ROLE, organizations/NUMBER/roles/ROLE or roles/ROLE"
-    if not re.fullmatch(rf"(projects/{_PROJECT}/|organizations/[0-9]+/)?roles/[A-Za-z0-9_.-]{{3,64}}", text):
+    if not re.fullmatch(rf"(projects/{PROJECT}/|organizations/[0-9]+/)?roles/[A-Za-z0-9_.-]{{3,64}}", text):
         raise Rejected(expected=expected)
     if "-" in text.rpartition("/")[2]:
         legal = f"{text.rpartition('/')[0]}/{text.rpartition('/')[2].replace('-', '_')}"
@@ -195,7 +207,7 @@ def role(text: str) -> str:
 def repository_connection(text: str) -> str:
     """The full name of a repository connected the second-generation way."""
     if not re.fullmatch(
-        rf"projects/({_PROJECT}|[0-9]+)/locations/[a-z0-9-]+/connections/\w[\w.-]*/repositories/\w[\w.-]*",
+        rf"projects/({PROJECT}|[0-9]+)/locations/[a-z0-9-]+/connections/\w[\w.-]*/repositories/\w[\w.-]*",
         text,
         re.ASCII,
     ):
@@ -229,9 +241,9 @@ def branch_pattern(text: str) -> str:
     Cloud Build reads RE2: what only Python knows is refused, and what only RE2 knows is let through.
     """
     expected = "a regular expression such as ^main$"
-    if len(text) > 256 or not text.isprintable():  # noqa: PLR2004 - longer than any pattern of branch names
+    if len(text) > MAXIMUM_PATTERN or not text.isprintable():
         raise Rejected("it is too long or has a character that does not belong in a branch's name", expected)
-    if re.search(r"\(\?(=|!|<=|<!|>)|\\[1-9]", text):
+    if re.search(NOT_RE2, text):
         raise Rejected("Cloud Build knows no look-ahead, look-behind or back-reference", expected)
     try:
         with warnings.catch_warnings():
@@ -244,14 +256,11 @@ def branch_pattern(text: str) -> str:
 
 
 def memory(text: str) -> str:
-    """A quantity of memory that Cloud Run takes, as it is written.
-
-    The limits are those of cloud.google.com/run/docs/configuring/services/memory-limits.
-    """
-    expected = "a quantity with its unit from 128Mi to 32Gi, such as 512Mi or 2Gi"
+    """A quantity of memory that Cloud Run takes, as it is written."""
+    expected = f"a quantity with its unit from {LEAST_MEMORY} to {MOST_MEMORY}, such as 512Mi or 2Gi"
     if not _MEMORY.fullmatch(text):
         raise Rejected("it has no unit" if text.isdigit() else "", expected, _memory_hint(text))
-    if not memory_bytes("128Mi") <= memory_bytes(text) <= memory_bytes("32Gi"):
+    if not memory_bytes(LEAST_MEMORY) <= memory_bytes(text) <= memory_bytes(MOST_MEMORY):
         raise Rejected("Cloud Run has no instance of that size", expected)
     return text
 
@@ -290,12 +299,12 @@ def cpu(text: str) -> str:
 
 def variable_name(text: str) -> str:
     """The name of an environment variable that is free to be set."""
-    if not _VARIABLE.fullmatch(text):
+    if not re.fullmatch(VARIABLE, text):
         raise Rejected(expected="letters, digits and _, not beginning with a digit")
-    prefixes = [reason for prefix, reason in _RESERVED_PREFIXES.items() if text.startswith(prefix)]
-    if text in _RESERVED or prefixes:
+    prefixes = [reason for prefix, reason in RESERVED_PREFIXES.items() if text.startswith(prefix)]
+    if text in RESERVED or prefixes:
         raise Rejected(
-            f"{_RESERVED.get(text) or prefixes[0]}, so it cannot be set here", expected="another name, or nothing"
+            f"{RESERVED.get(text) or prefixes[0]}, so it cannot be set here", expected="another name, or nothing"
         )
     return text
 
@@ -319,7 +328,7 @@ def secret(text: str) -> SecretReference:
 
 def secret_name(text: str) -> str:
     """The name of a secret, without a version."""
-    if not re.fullmatch("[A-Za-z0-9_-]{1,255}", text):
+    if not re.fullmatch(SECRET_NAME, text):
         raise Rejected(expected="a secret's name: letters, digits, _ and -")
     return text
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import yaml
 
-from octue_action.configuration import KEYS
 from octue_action.inputs import INPUTS
 from octue_action.settings import load
 
@@ -26,9 +25,8 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def table(heading: str, below: str = "") -> dict[str, tuple[str, ...]]:
-    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    section = section.split(f"### {below}\n")[1] if below else section.split("\n### ")[0]
+def table(heading: str) -> dict[str, tuple[str, ...]]:
+    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0].split("\n### ")[0]
     rows = [
         tuple(cell.strip() for cell in line.strip("|").split(" | "))
         for line in section.splitlines()
@@ -51,12 +49,6 @@ def test_every_input_stands_in_the_table_with_its_default() -> None:
 
 def test_every_output_stands_in_the_table() -> None:
     assert table("Outputs") == {name: (output["description"],) for name, output in ACTION["outputs"].items()}
-
-
-def test_every_key_of_octue_yaml_that_the_action_uses_stands_in_the_table() -> None:
-    keys = {name: (key.schema["description"],) for name, key in KEYS.items() if key.user == "action"}
-
-    assert table("Inputs", "The keys of octue.yaml") == keys
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS)

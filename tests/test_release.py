@@ -55,15 +55,15 @@ def remote(tmp_path: Path) -> Path:
 def clone(tmp_path: Path, remote: Path) -> Path:
     """A checkout of this project in which a maintainer has prepared 1.2.3 and tagged it."""
     folder = tmp_path / "clone"
-    examples = ROOT.glob("examples/*/.github/workflows/*.yml")
+    examples = (*ROOT.glob("examples/*/.github/workflows/*.yml"), *ROOT.glob("examples/*/octue.yaml"))
     for file in (*(ROOT / name for name in ("README.md", "CHANGELOG.md", "action.yml", "pyproject.toml")), *examples):
         target = folder / file.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, target)
     edit(folder / "pyproject.toml", r'(?m)^version = ".*?"', 'version = "1.2.3"')
     edit(folder / "CHANGELOG.md", r"(?s)\A(.*?\n)## .*", r"\1## 1.2.3 - 2026-01-31\n\n- One thing.\n")
-    for file in (folder / "README.md", *folder.glob("examples/*/.github/workflows/*.yml")):
-        edit(file, rf"(uses: {checkout.ACTION}\S*)@v\d+", r"\1@v1")
+    for file in (folder / "README.md", *(folder / file.relative_to(ROOT) for file in examples)):
+        edit(file, rf"(uses: {checkout.ACTION}\S*@|schema=\S*{checkout.ACTION}/)v\d+", r"\1v1")
     git(folder, "init", "--quiet", "--initial-branch=main")
     git(folder, "remote", "add", "origin", str(remote))
     commit(folder)
@@ -123,6 +123,8 @@ class TestCheckout:
             ("action.yml", r"image: Dockerfile", "main: index.js", "missing"),
             ("README.md", r"-action@v1\n", "-action@v0\n", "README.md uses @v0: make it @v1"),
             ("README.md", r"deploy\.yml@v1", "deploy.yml@main", "README.md uses @main"),
+            ("README.md", r"action/v1/docs", "action/main/docs", "README.md uses @main"),
+            ("examples/wind-yield/octue.yaml", r"/v1/", "/v0/", "octue.yaml uses @v0: make it @v1"),
         ],
     )
     def test_is_refused_with(self, clone: Path, file: str, pattern: str, replacement: str, said: str) -> None:

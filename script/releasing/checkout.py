@@ -18,7 +18,7 @@ _HEADING = re.compile(r"^## (.*)\n", re.MULTILINE)
 _DATED = re.compile(rf"({NUMBER}\.{NUMBER}\.{NUMBER}) - \d{{4}}-\d\d-\d\d")
 _IMAGE_LINE = re.compile(r"^  image: (.*)$", re.MULTILINE)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_USE = re.compile(rf"uses: {ACTION}(?:/\S*)?@(\S+)")
+_USE = re.compile(rf"(?:uses: {ACTION}(?:/\S*)?@|\$schema=https://raw\.githubusercontent\.com/{ACTION}/)([^\s/]+)")
 
 
 def check(shell: Shell, version: Version | None) -> None:
@@ -61,7 +61,8 @@ def inconsistencies(root: Path) -> Iterator[str]:
     yield from _of_the_changelog(root, version)
     if (images := _IMAGE_LINE.findall((root / "action.yml").read_text())) != ["Dockerfile"]:
         yield f"action.yml: the image is {', '.join(images) or 'missing'}: make it `Dockerfile` outside releases."
-    for file in (root / "README.md", *sorted(root.glob("examples/*/.github/workflows/*.yml"))):
+    examples = (*root.glob("examples/*/.github/workflows/*.yml"), *root.glob("examples/*/octue.yaml"))
+    for file in (root / "README.md", *sorted(examples)):
         for used in sorted(set(_USE.findall(file.read_text())) - {version.major_tag}):
             yield f"{file.relative_to(root)} uses @{used}: make it @{version.major_tag}, as the version is {version}."
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from octue_action import configuration
 from octue_action.configuration import Configuration
+from octue_action.keys import KEYS
 
 EVERY_KEY = """\
 services:
@@ -60,7 +61,7 @@ def test_every_key_of_octues_sdk_is_known() -> None:
     assert found.problems == ()
     (service,) = found.services
     mentioned = {*service.settings, "environment_variables", "secrets", "service_registries"}
-    assert mentioned == set(configuration.KEYS)
+    assert mentioned == set(KEYS)
 
 
 def test_values_are_kept_as_they_are_written() -> None:

@@ -10,8 +10,8 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from octue_action.configuration import KEYS
 from octue_action.github_context import VARIABLES
+from octue_action.keys import KEYS
 from octue_action.settings import INPUTS
 from tests.resilience.attacks import COMMANDS, HEREDOC, LINE, MARKUP, PASSWORD, POLYGLOT, Case
 
