@@ -8,7 +8,8 @@ from google.cloud import iam_admin_v1
 from google.iam.v1 import policy_pb2
 from google.type import expr_pb2
 
-from emulator import apis, messages
+from emulator import apis
+from emulator.messages import workload_identity as messages
 from emulator.policies import CONDITIONS_VERSION
 from emulator.rpc import SYSTEM
 from emulator.services import github

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -57,7 +57,10 @@ class WorldSettings:
     :param leaps: whether time that everybody only waits through is skipped.
     :param propagation: how long it takes until what was made is seen.
     :param is_set_up: whether the project's owner has let the trusted repository in already: pool and provider, deployer
-        and builder with their roles, Octue's role, APIs switched on, their agents there. Else only the owner is there.
+        with its role, Octue's role, APIs switched on, their agents there. Else only the owner is there,
+        ``user:owner@example.com``, and the APIs are on that Google has on in every new project.
+    :param connected_repositories: ``owner/name`` of those of ``repositories`` that Cloud Build knows; where ``None``,
+        all of a project that is set up, and none of another.
     """
 
     state: Path
@@ -74,11 +77,19 @@ class WorldSettings:
     leaps: bool = False
     propagation: Propagation = field(default_factory=Propagation)
     is_set_up: bool = True
+    connected_repositories: Collection[str] | None = None
 
     @property
     def trusted(self) -> str:
         """``owner/name`` of the repository that the seeded provider and deployer account trust."""
         return self.trusted_repository or next(iter(self.repositories), "my-org/my-repository")
+
+    @property
+    def connected(self) -> Collection[str]:
+        """``owner/name`` of the repositories that Cloud Build knows from the beginning."""
+        if self.connected_repositories is not None:
+            return self.connected_repositories
+        return list(self.repositories) if self.is_set_up else ()
 
 
 class World:

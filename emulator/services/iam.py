@@ -233,6 +233,10 @@ class Iam:
         _check_role(request.role)
         name = f"{self._project}/roles/{request.role_id}"
         with self._lock:
+            if name in self._roles and self._roles[name].deleted:
+                raise failed_precondition(
+                    f"You can't create a role_id ({request.role_id}) which has been marked for deletion."
+                )
             if name in self._roles:
                 raise already_exists(f"A role named {request.role_id} in {self._project} already exists.")
             role = iam_admin_v1.Role(request.role)

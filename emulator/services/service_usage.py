@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import secrets
 import threading
+import uuid
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from google.cloud import service_usage_v1
 from google.longrunning import operations_pb2
+from google.protobuf.empty_pb2 import Empty
 from google.rpc import error_details_pb2
 
 from emulator import apis
 from emulator.errors import failed_precondition, invalid_argument, permission_denied, service_disabled
-from emulator.messages import GenerateServiceIdentityRequest, OperationMetadata, ServiceIdentity
+from emulator.messages.service_identity import GenerateServiceIdentityRequest, ServiceIdentity
 from emulator.operations import raw
 from emulator.rpc import Call
 
@@ -50,6 +52,7 @@ class ServiceUsage:
         self._world = world
         self._enabled = {name for name, api in apis.APIS.items() if api.on_by_default}
         self._agents: dict[str, ServiceIdentity] = {}
+        self._asked_for: dict[str, float] = {}
         self._lock = threading.RLock()
         self.services = (self, ServiceIdentities(world, self))
 
@@ -74,6 +77,11 @@ class ServiceUsage:
         """
         with self._lock:
             return host in self._enabled
+
+    def enabled(self) -> list[str]:
+        """The APIs that are switched on, by name."""
+        with self._lock:
+            return sorted(self._enabled)
 
     def enable(self, *hosts: str) -> None:
         """Switch APIs on; the agents of those that have theirs from then on are made, and get their roles."""
@@ -121,6 +129,25 @@ class ServiceUsage:
         """Whether an address is that of an API's agent in this project, be it there or not."""
         number = self._world.settings.project_number
         return any(api.agent is not None and api.agent.email(number) == email for api in apis.APIS.values())
+
+    def has_role(self, host: str) -> bool:
+        """Whether the agent of an API may do on the project what it is there for."""
+        agent = apis.APIS[host].agent
+        if agent is None:
+            return True
+        member = f"serviceAccount:{agent.email(self._world.settings.project_number)}"
+        return self._world.policies.grants(self._world.projects.name, [agent.role], [member])
+
+    def asked_for(self, host: str) -> float | None:
+        """When an agent was asked for by name, in seconds since the epoch; ``None`` where it was not."""
+        with self._lock:
+            return self._asked_for.get(host)
+
+    def ask_for(self, host: str) -> ServiceIdentity:
+        """The agent of an API, made at somebody's request where it is not there yet: Google grants it nothing then."""
+        with self._lock:
+            self._asked_for.setdefault(host, self._world.clock.time())
+        return self.make_agent(host)
 
     # Methods
 
@@ -192,7 +219,7 @@ class ServiceUsage:
             return raw(service_usage_v1.DisableServiceResponse(service=self._service(host)))
 
         return self._world.operations.start(
-            _operation("acf"), "service_usage disable", work, metadata=lambda: self._metadata([host])
+            self.operation("acf"), "service_usage disable", work, metadata=lambda: self._metadata([host])
         )
 
     # Parts
@@ -212,12 +239,15 @@ class ServiceUsage:
             return raw(answer())
 
         return self._world.operations.start(
-            _operation("acat"), "service_usage enable", work, metadata=lambda: self._metadata(hosts)
+            self.operation("acat"), "service_usage enable", work, metadata=lambda: self._metadata(hosts)
         )
 
     def _metadata(self, hosts: Iterable[str]) -> Any:
+        number = self._world.settings.project_number
         return raw(
-            service_usage_v1.OperationMetadata(resource_names=[f"services/{host}/{self._consumer}" for host in hosts])
+            service_usage_v1.OperationMetadata(
+                resource_names=[f"services/{host}/projectSettings/{number}" for host in hosts]
+            )
         )
 
     def _service(self, host: str) -> service_usage_v1.Service:
@@ -231,6 +261,13 @@ class ServiceUsage:
     def _check_project(self, parent: str) -> None:
         if parent not in {self._consumer, f"projects/{self._world.settings.project_id}"}:
             raise permission_denied("The caller does not have permission")
+
+    def operation(self, kind: str) -> str:
+        """A new operation's name, as Google has them.
+
+        :param kind: short for what is done.
+        """
+        return f"operations/{kind}.p2-{self._world.settings.project_number}-{uuid.uuid4()}"
 
     def known(self, names: Iterable[str]) -> list[str]:
         """The APIs that are named, ``projects/P/services/S``.
@@ -278,15 +315,11 @@ class ServiceIdentities:
             raise invalid_argument(f"Service {host} does not have a service identity.")
 
         def work() -> Any:
-            return raw(self._usage.make_agent(host))
+            return raw(self._usage.ask_for(host))
 
         return self._world.operations.start(
-            _operation("finished.DONE_OPERATION"),
+            self._usage.operation("finished"),
             "service_usage identity",
             work,
-            metadata=lambda: raw(OperationMetadata()),
+            metadata=Empty,
         )
-
-
-def _operation(prefix: str) -> str:
-    return f"operations/{prefix}.{secrets.token_hex(12)}"

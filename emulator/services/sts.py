@@ -17,8 +17,8 @@ from celpy.adapter import json_to_cel
 from celpy.celparser import CELParseError
 from celpy.evaluation import CELEvalError
 
-from emulator import messages
 from emulator.errors import ApiError
+from emulator.messages import workload_identity as messages
 from emulator.tokens import LIFETIME_SECONDS
 
 if TYPE_CHECKING:

@@ -7,17 +7,17 @@ Reference and limits: https://cloud.google.com/iam/docs/reference/rest/v1/projec
 from __future__ import annotations
 
 import datetime
+import functools
 import re
 import secrets
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import celpy
 from celpy.celparser import CELParseError
 from google.longrunning import operations_pb2
 
-from emulator import messages
 from emulator.errors import (
     already_exists,
     failed_precondition,
@@ -26,6 +26,7 @@ from emulator.errors import (
     permission_denied,
     permission_error,
 )
+from emulator.messages import workload_identity as messages
 from emulator.operations import raw
 from emulator.rpc import Call
 from emulator.services import github
@@ -70,6 +71,11 @@ class WorkloadIdentity:
         self._lock = threading.RLock()
 
     # What others ask
+
+    def __iter__(self) -> Iterator[Any]:
+        """All pools and providers, by name, also those that are deleted."""
+        with self._lock:
+            return iter([type(thing)(thing) for _, thing in sorted(self._things.items())])
 
     def add(self, name: str, thing: Any) -> Any:
         """Put a pool or a provider there, in place of one of the same name.
@@ -257,9 +263,16 @@ class WorkloadIdentity:
         return self._operation(thing.name, "delete" if after == DELETED else "undelete", work)
 
     def _operation(self, name: str, verb: str, work: Callable[[], Any]) -> operations_pb2.Operation:
-        operation = f"{name}/operations/{secrets.token_hex(12)}"
+        metadata = (
+            messages.WorkloadIdentityPoolProviderOperationMetadata()
+            if "/providers/" in name
+            else messages.WorkloadIdentityPoolOperationMetadata()
+        )
         return self._world.operations.start(
-            operation, f"iam {verb}", lambda: raw(work()), metadata=lambda: raw(messages.OperationMetadata())
+            f"{name}/operations/{secrets.token_hex(12)}",
+            f"iam {verb}",
+            lambda: raw(work()),
+            metadata=lambda: raw(metadata),
         )
 
 
@@ -315,7 +328,14 @@ def _check_condition(condition: str, mapping: Mapping[str, str], issuer: str) ->
 def _check_expression(field: str, expression: str, longest: int) -> None:
     if len(expression) > longest:
         raise invalid_argument(f"{field}: at most {longest} characters.")
+    if not _is_cel(expression):
+        raise invalid_argument(f"{field}: '{expression}' is not a valid CEL expression.")
+
+
+@functools.lru_cache
+def _is_cel(expression: str) -> bool:
     try:
         celpy.Environment().compile(expression)
-    except CELParseError as error:
-        raise invalid_argument(f"{field}: not a valid CEL expression: {error.args[0]}") from None
+    except CELParseError:
+        return False
+    return True

@@ -1,8 +1,7 @@
-"""Messages of the methods that are called over HTTP alone: for these there is no client library that has them.
+"""Messages of ``google.iam.v1.WorkloadIdentityPools``.
 
-Fields are those of https://cloud.google.com/iam/docs/reference/rest/v1/projects.locations.workloadIdentityPools,
-of the providers below it, and of
-https://cloud.google.com/service-usage/docs/reference/rest/v1beta1/services/generateServiceIdentity.
+Fields are those of https://cloud.google.com/iam/docs/reference/rest/v1/projects.locations.workloadIdentityPools, and
+of the providers below it.
 """
 
 from __future__ import annotations
@@ -116,18 +115,9 @@ class UpdateProviderRequest(proto.Message):
     update_mask = proto.Field(FieldMask, number=2)
 
 
-class OperationMetadata(proto.Message):
-    """Of an operation, of which nothing more is said."""
+class WorkloadIdentityPoolOperationMetadata(proto.Message):
+    """Of an operation on a pool, of which nothing more is said."""
 
 
-class GenerateServiceIdentityRequest(proto.Message):
-    """Asks for the agent of an API in a project."""
-
-    parent = proto.Field(proto.STRING, number=1)
-
-
-class ServiceIdentity(proto.Message):
-    """The agent of an API in a project."""
-
-    email = proto.Field(proto.STRING, number=1)
-    unique_id = proto.Field(proto.STRING, number=2)
+class WorkloadIdentityPoolProviderOperationMetadata(proto.Message):
+    """Of an operation on a provider, the same."""
