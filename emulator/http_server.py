@@ -36,6 +36,7 @@ _HOP_HEADERS = {"connection", "keep-alive", "transfer-encoding", "content-length
 # What /emulator/world shows: the method that lists each kind, and where it looks.
 _LISTS = {
     "service_accounts": ("google.iam.admin.v1.IAM/ListServiceAccounts", "name", "projects/{project}"),
+    "roles": ("google.iam.admin.v1.IAM/ListRoles", "parent", "projects/{project}"),
     "image_repositories": (
         "google.devtools.artifactregistry.v1.ArtifactRegistry/ListRepositories",
         "parent",
@@ -276,6 +277,8 @@ class Site:
                 request = methods[name].request_type(**{parameter: place.format(**places)})
                 shown[kind] = rest.to_json(raw(methods[name].answer(request, SYSTEM)))
         policies = self._world.policies
+        shown["enabled_apis"] = self._world.service_usage.enabled()
+        shown["workload_identity"] = [rest.to_json(raw(each)) for each in self._world.workload_identity]
         shown["github"] = self._world.github.snapshot()
         shown["policies"] = {name: rest.to_json(policies.get(name)) for name in policies.names()}
         return shown

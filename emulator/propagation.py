@@ -27,7 +27,7 @@ class Propagation:
     :param accounts_in_cloud_run: until a Cloud Run service may run as it.
     :param accounts_in_eventarc: until an Eventarc trigger may be made that calls as it.
     :param topics: until a topic that was made is read and listed; its messages flow and it can be used by then.
-    :param eventarc_agent: from the first request for a trigger until Eventarc can make one.
+    :param eventarc_agent: from the first request for a trigger, or for the agent itself, until Eventarc can make one.
     :param github_lists: until an issue, a comment, a deployment or a status is in GitHub's lists; by its own address it
         is read at once.
     :param account_reads: until a service account that was made is read and listed; or the answers to requests for it

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import http.client
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from emulator import project_setup
 from emulator.access import Access
 from emulator.clock import Clock
 from emulator.faults import Faults
@@ -27,7 +28,9 @@ from emulator.services.iam_credentials import IamCredentials
 from emulator.services.operations import OperationsApi
 from emulator.services.pubsub import PubSub
 from emulator.services.resource_manager import Projects
+from emulator.services.service_usage import ServiceUsage
 from emulator.services.sts import Sts
+from emulator.services.workload_identity import WorkloadIdentity
 from emulator.tokens import Tokens
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -54,7 +57,10 @@ class WorldSettings:
     :param leaps: whether time that everybody only waits through is skipped.
     :param propagation: how long it takes until what was made is seen.
     :param is_set_up: whether the project's owner has let the trusted repository in already: pool and provider, deployer
-        and builder with their roles, Octue's role, APIs switched on, their agents there. Else only the owner is there.
+        with its role, Octue's role, APIs switched on, their agents there. Else only the owner is there,
+        ``user:owner@example.com``, and the APIs are on that Google has on in every new project.
+    :param connected_repositories: ``owner/name`` of those of ``repositories`` that Cloud Build knows; where ``None``,
+        all of a project that is set up, and none of another.
     """
 
     state: Path
@@ -71,11 +77,19 @@ class WorldSettings:
     leaps: bool = False
     propagation: Propagation = field(default_factory=Propagation)
     is_set_up: bool = True
+    connected_repositories: Collection[str] | None = None
 
     @property
     def trusted(self) -> str:
         """``owner/name`` of the repository that the seeded provider and deployer account trust."""
         return self.trusted_repository or next(iter(self.repositories), "my-org/my-repository")
+
+    @property
+    def connected(self) -> Collection[str]:
+        """``owner/name`` of the repositories that Cloud Build knows from the beginning."""
+        if self.connected_repositories is not None:
+            return self.connected_repositories
+        return list(self.repositories) if self.is_set_up else ()
 
 
 class World:
@@ -96,6 +110,8 @@ class World:
         self.requests = Requests()
         self.faults = Faults(self)
         self.github = GitHub(self)
+        self.service_usage = ServiceUsage(self)
+        self.workload_identity = WorkloadIdentity(self)
         self.sts = Sts(self)
         self.iam_credentials = IamCredentials(self)
         self.iam = Iam(self)
@@ -106,6 +122,8 @@ class World:
         self.eventarc = Eventarc(self)
         self.cloud_build = CloudBuild(self)
         self.cloud_run = CloudRun(self)
+        if settings.is_set_up:
+            project_setup.set_up(self)
 
     @property
     def base_url(self) -> str:
@@ -116,6 +134,8 @@ class World:
     def services(self) -> list[Any]:
         """The objects whose methods answer RPCs; an API of several gRPC services has one for each."""
         owners = (
+            self.service_usage,
+            self.workload_identity,
             self.iam_credentials,
             self.iam,
             self.projects,

@@ -106,8 +106,8 @@ class _Record:
 class CloudBuild:
     """``google.devtools.cloudbuild.v1.CloudBuild``.
 
-    The project's GitHub repositories are connected in both generations: by the app, and as repositories of the
-    connection ``github`` in the world's region, named ``owner-name``.
+    The project's GitHub repositories that are connected are so in both generations: by the app, and as repositories of
+    the connection ``github`` in the world's region, named ``owner-name``.
 
     :param world: the local cloud.
     """
@@ -119,9 +119,9 @@ class CloudBuild:
         self._triggers: dict[str, cloudbuild_v1.BuildTrigger] = {}
         self._builds: dict[str, _Record] = {}
         self._lock = threading.RLock()
-        settings = world.settings
-        connection = f"projects/{settings.project_id}/locations/{settings.region}/connections/github"
-        self.connected = {f"{connection}/repositories/{name.replace('/', '-')}": name for name in settings.repositories}
+        self.connected: dict[str, str] = {}
+        for repository in world.settings.connected:
+            self.connect(repository)
 
     def close(self) -> None:
         """Stop every build."""
@@ -151,6 +151,16 @@ class CloudBuild:
             source.tag_name = ref.removeprefix("refs/tags/")
             source.commit_sha = sha
         return [self._start_for(trigger, source, ref).build.id for trigger in triggers]
+
+    def connect(self, repository: str) -> None:
+        """Connect a repository, as a person does it in the console.
+
+        :param repository: ``owner/name``.
+        """
+        settings = self._world.settings
+        connection = f"projects/{settings.project_id}/locations/{settings.region}/connections/github"
+        with self._lock:
+            self.connected[f"{connection}/repositories/{repository.replace('/', '-')}"] = repository
 
     # Triggers
 
@@ -317,7 +327,7 @@ class CloudBuild:
                 raise not_found(f"repository {event.repository} not found")
         elif not trigger.github.name:
             raise unimplemented("The emulator has triggers for pushes to GitHub only.")
-        elif self._repository(trigger) not in self._world.settings.repositories:
+        elif self._repository(trigger) not in self.connected.values():
             number = self._world.settings.project_number
             raise failed_precondition(
                 "Repository mapping does not exist. Please visit "

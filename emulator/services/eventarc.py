@@ -38,6 +38,7 @@ from emulator.rpc import SYSTEM, Call
 if TYPE_CHECKING:
     from emulator.world import World
 
+_API = "eventarc.googleapis.com"
 _RETENTION_SECONDS = 86400
 _LARGEST_PAGE = 1000
 _LOCATION = re.compile(r"projects/(?P<project>[^/]+)/locations/(?P<region>[^/]+)")
@@ -313,9 +314,14 @@ class Eventarc:
             raise invalid_argument(f"Service account {email} does not exist.")
 
     def _check_agent(self) -> None:
+        usage = self._world.service_usage
+        usage.use(_API)
+        asked = usage.asked_for(_API)
         with self._lock:
-            passed = self._world.clock.time() - (self._first_asked or math.inf)
-        if not self.service_agent_ready or passed < self._world.propagation.eventarc_agent:
+            began = min(self._first_asked or math.inf, asked or math.inf)
+        passed = self._world.clock.time() - began
+        has_role = usage.has_role(_API)
+        if not self.service_agent_ready or not has_role or passed < self._world.propagation.eventarc_agent:
             raise failed_precondition(
                 'Invalid resource state for "": Permission denied while using the Eventarc Service Agent. If you '
                 "recently started to use Eventarc, it may take a few minutes before all necessary permissions are "
