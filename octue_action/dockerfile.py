@@ -188,8 +188,10 @@ def python_of(image: str) -> tuple[int, int] | None:
 def _stage(head: Instruction, body: tuple[Instruction, ...], defaults: Mapping[str, str]) -> Stage:
     words = head.text.split()
     image = _substituted(words[0], defaults) if words else ""
-    name = words[2].lower() if len(words) > 2 and words[1].lower() == "as" else ""  # noqa: PLR2004 - image AS name
-    return Stage(image, name, head.line, body)
+    match [word.lower() for word in words]:
+        case [_, "as", name]:
+            return Stage(image, name, head.line, body)
+    return Stage(image, "", head.line, body)
 
 
 def _substituted(text: str, values: Mapping[str, str]) -> str:
@@ -222,7 +224,7 @@ def _instructions(text: str) -> Iterator[Instruction]:
         flags = "".join(_leading_flags(rest.lstrip()))
         rest = rest.lstrip()[len(flags) :]
         if word.upper() in {"RUN", "COPY", "ADD"} and (heredoc := _HEREDOC.search(rest)):
-            body = itertools.takewhile(lambda it: it[1].strip() != heredoc[2], numbered)  # noqa: B023 - used up at once
+            body = itertools.takewhile(lambda it: it[1].strip() != heredoc[2], numbered)
             rest = "\n".join([rest[: heredoc.start()], *(it for _, it in body)])
         yield Instruction(word.upper(), rest.strip(), flags, number)
 

@@ -7,6 +7,7 @@ Poetry and the others will say it better when the image is built.
 from __future__ import annotations
 
 import configparser
+import itertools
 import json
 import re
 import tomllib
@@ -22,6 +23,8 @@ PACKAGES = frozenset({"octue", "setuptools", "twined", "werkzeug"})
 """What is looked for: the SDK, and what some of its versions need in certain versions."""
 
 LOCKS = ("poetry.lock", "uv.lock", "pdm.lock", "Pipfile.lock")
+
+_MOST = 200  # more than any file has of these few packages
 
 _NAME = re.compile(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,80}[A-Za-z0-9])?)\s*(?:\[[^\[\]]{0,200}\])?\s*")
 _GIT_TAG = re.compile(r"@\s*git\+[^@\s]+@v?([0-9]+\.[0-9]+\.[0-9]+)\s*(?:#\S*)?\Z")
@@ -39,7 +42,7 @@ class Requirement:
     :param allowed: the versions; None where they are not known.
     :param text: as somebody wrote it.
     :param is_locked: it stands in a lock, which has everything that is installed.
-    :param is_conditional: it holds only sometimes, as after a ``;``.
+    :param is_poetrys: it is written in Poetry's own table.
     """
 
     package: str
@@ -48,7 +51,7 @@ class Requirement:
     file: str
     line: int
     is_locked: bool = False
-    is_conditional: bool = False
+    is_poetrys: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,19 +74,20 @@ def of_text(text: str, file: str, line: int) -> Requirement | None:
     package = re.sub(r"[-_.]+", "-", match["name"]).lower() if match else ""
     if match is None or package not in PACKAGES:
         return None
-    said, semicolon, _ = text[match.end() :].partition(";")
+    said, _, _ = text[match.end() :].partition(";")
     said = said.strip().removeprefix("(").removesuffix(")").strip()
     if said and said[0] not in "<>=!~@":
         return None  # a sentence, or a file's name
     tag = _GIT_TAG.match(said)
     allowed = versions.of_pip(f"=={tag[1]}" if tag else said)
-    return Requirement(
-        package=package, allowed=allowed, text=text.strip(), file=file, line=line, is_conditional=bool(semicolon)
-    )
+    return Requirement(package=package, allowed=allowed, text=text.strip(), file=file, line=line)
 
 
 def of_requirements_txt(text: str, file: str) -> Iterator[Requirement | Reference]:
-    """What a file for ``pip install -r`` says. pip.pypa.io/en/stable/reference/requirements-file-format/"""
+    """What a file for ``pip install -r`` says.
+
+    pip.pypa.io/en/stable/reference/requirements-file-format/
+    """
     for number, line in _joined(text):
         said = re.sub(r"(^|\s)#.*", "", line).strip()
         if match := _OPTION.match(said):
@@ -139,7 +143,7 @@ def _of_poetry(name: str, constraint: object, text: str, file: str) -> Iterator[
                 text=f"{name} = {said}",
                 file=file,
                 line=line,
-                is_conditional=len(several) > 1,
+                is_poetrys=True,
             )
 
 
@@ -165,7 +169,7 @@ def of_setup_py(text: str, file: str) -> Iterator[Requirement]:
     opened = re.compile(r"install_requires\s{0,20}=\s{0,20}\[").match(text, start)
     place = opened.end() if opened else len(text)
     inside = re.compile(r"(?:[^\]\"'#]|\"[^\"\n]*\"|'[^'\n]*'|#[^\n]*)*").match(text, place)
-    body = re.sub(r"(?m)^\s*#[^\n]*$", "", inside[0]) if inside else ""
+    body = re.sub(r"(?m)^[ \t]*#[^\n]*$", "", inside[0]) if inside else ""
     for said in _QUOTED.finditer(body):
         text_of_it = said[1] or said[2] or ""
         if found := of_text(text_of_it, file, _line_of(text, text_of_it, start)):
@@ -220,7 +224,7 @@ def of_file(text: str, file: str) -> list[Requirement | Reference]:
     :param file: its path from the root of the repository.
     """
     reader = _READERS.get(PurePosixPath(file).name, of_requirements_txt)
-    return list(reader(text, file))
+    return list(itertools.islice(reader(text, file), _MOST))
 
 
 def _table(value: Any) -> Mapping[str, Any]:
@@ -234,5 +238,5 @@ def _line_of(text: str, said: str, start: int = 0) -> int:
 
 
 def _line_matching(text: str, pattern: str) -> int:
-    match = re.search(rf"(?m)^\s*(?:{pattern})", text)
+    match = re.search(rf"(?m)^[ \t]*(?:{pattern})", text)
     return text.count("\n", 0, match.end()) + 1 if match else 1

@@ -139,21 +139,18 @@ def _of_pip(operator: str, numbers: tuple[int, ...], *, is_prefix: bool) -> Rang
     if is_prefix and operator not in {"==", "!="}:
         return None
     same = between(release, _bumped(numbers) if is_prefix else _after(release))
-    match operator:
-        case "==" | "===":
-            return same
-        case "!=":
-            return ~same
-        case "~=":
-            return between(release, _bumped(numbers[:-1])) if len(numbers) > 1 else None
-        case ">=":
-            return between(release, None)
-        case ">":
-            return between(_after(release), None)
-        case "<=":
-            return between(FIRST, _after(release))
-        case _:
-            return between(FIRST, release)
+    allowed = {
+        "==": same,
+        "===": same,
+        "!=": ~same,
+        ">=": between(release, None),
+        ">": between(_after(release), None),
+        "<=": between(FIRST, _after(release)),
+        "<": between(FIRST, release),
+    }
+    if len(numbers) > 1:
+        allowed["~="] = between(release, _bumped(numbers[:-1]))
+    return allowed.get(operator)
 
 
 def _numbers(text: str) -> tuple[int, ...]:
