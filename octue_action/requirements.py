@@ -79,8 +79,11 @@ def of_text(text: str, file: str, line: int) -> Requirement | None:
     if said and said[0] not in "<>=!~@":
         return None  # a sentence, or a file's name
     tag = _GIT_TAG.match(said)
+    shown = (
+        f"{package} @ git+...{tag[1] if tag else ''}" if said.startswith("@") else text.strip()
+    )  # it may hold a token
     allowed = versions.of_pip(f"=={tag[1]}" if tag else said)
-    return Requirement(package=package, allowed=allowed, text=text.strip(), file=file, line=line)
+    return Requirement(package=package, allowed=allowed, text=shown, file=file, line=line)
 
 
 def of_requirements_txt(text: str, file: str) -> Iterator[Requirement | Reference]:

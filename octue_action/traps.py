@@ -165,7 +165,7 @@ PYTHON_312 = Trap(
     says="{image} has Python 3.12 or later, on which octue 0.16.0 to 0.46.3 does not start; {requirement} is one "
     "of these.",
     remedy="FROM python:3.11-slim",
-    source="tried: these versions with Python 3.11, 3.12 and 3.13",
+    source="tried: these versions with Python 3.11 and 3.12",
 )
 
 # What the SDK reads

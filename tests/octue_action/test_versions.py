@@ -82,7 +82,7 @@ def test_what_is_written_otherwise_is_not_known(text: str) -> None:
     ("allowed", "is_newest"),
     [("<0.40", True), ("<=0.39.0", True), ("==0.39.0", True), ("<0.40.1", False), (">=0.30", False), ("", False)],
 )
-def test_the_newest_release_that_is_allowed_is_what_pip_installs(allowed: str, is_newest: bool) -> None:  # noqa: FBT001
+def test_the_newest_release_that_is_allowed_is_what_pip_installs(allowed: str, is_newest: bool) -> None:
     before = between((0, 16, 0), (0, 40, 0))
 
     assert before.has_newest_of(versions.of_pip(allowed) or Range(())) is is_newest
@@ -94,5 +94,5 @@ def test_nothing_has_the_newest_of_nothing() -> None:
 
 
 @pytest.mark.parametrize(("text", "expected"), [("==1.2", True), ("==1.2.*", False), (">=1", False), ("<0.0.1", True)])
-def test_a_single_release_is_told_from_a_range(text: str, expected: bool) -> None:  # noqa: FBT001
+def test_a_single_release_is_told_from_a_range(text: str, expected: bool) -> None:
     assert (versions.of_pip(text) or Range(())).is_one is expected
