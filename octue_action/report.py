@@ -297,7 +297,7 @@ def with_notices(page: str, notices: Sequence[Problem]) -> str:
     if not notices:
         return page
     told = _all_explained(Failure(placed(notice), notice.remedy) for notice in notices)
-    return _page(page.rstrip("\n"), "<h3>ℹ️ Good to know</h3>", *told)
+    return _page(page.rstrip("\n"), "<h3>Good to know</h3>", *told)
 
 
 def failure_summary(title: str, failures: Iterable[Failure]) -> str:

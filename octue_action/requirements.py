@@ -27,7 +27,7 @@ LOCKS = ("poetry.lock", "uv.lock", "pdm.lock", "Pipfile.lock")
 _MOST = 200  # more than any file has of these few packages
 
 _NAME = re.compile(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,80}[A-Za-z0-9])?)\s*(?:\[[^\[\]]{0,200}\])?\s*")
-_GIT_TAG = re.compile(r"@\s*git\+[^@\s]+@v?([0-9]+\.[0-9]+\.[0-9]+)\s*(?:#\S*)?\Z")
+_GIT_TAG = re.compile(r"@\s*git\+\S+@v?([0-9]+\.[0-9]+\.[0-9]+)\s*(?:#\S*)?\Z")
 _OPTION = re.compile(r"(?:-r|--requirement|-c|--constraint)(?:\s*=\s*|\s+|(?<=-[rc]))(?P<file>\S+)")
 _EDITABLE = re.compile(r"(?:-e|--editable)(?:\s*=\s*|\s+)(?P<path>\S+)")
 _LOCKED = re.compile(r"(name|version)\s*=\s*\"([^\"]{1,100})\"\s*\Z")

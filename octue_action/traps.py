@@ -449,11 +449,11 @@ class _Look:
         if not repository.has(twine):
             yield _at(NO_TWINE, given or self._sdk_place("twine.json"), path=shown(twine)[1:-1])
         elif repository.leaves_out(twine):
-            yield _at(NOT_COPIED, self._dockerfile_place("twine.json"), path=shown(twine)[1:-1])
+            yield _at(NOT_COPIED, self._last_copy("twine.json"), path=shown(twine)[1:-1])
         if self._is(_OCTUE_YAML) and not repository.has("octue.yaml"):
             yield _at(NO_OCTUE_YAML, self._sdk_place("octue.yaml"), name=name)
         elif self._is(_OCTUE_YAML) and repository.leaves_out("octue.yaml"):
-            yield _at(NOT_COPIED, self._dockerfile_place("octue.yaml"), path="octue.yaml")
+            yield _at(NOT_COPIED, self._last_copy("octue.yaml"), path="octue.yaml")
         if self._is(_LISTED_SERVICES) and repository.config and (line := repository.flat_configuration):
             place = Given(name="services", text="", file=repository.config, line=line)
             yield _at(FLAT_OCTUE_YAML, place, path=shown(repository.config)[1:-1], name=name)
@@ -461,7 +461,12 @@ class _Look:
     def _sdk_place(self, title: str) -> Given:
         return Given(name=title, text="", file=self._sdk.file, line=self._sdk.line)
 
-    def _dockerfile_place(self, title: str, line: int = 1) -> Given:
+    def _last_copy(self, title: str) -> Given:
+        """Where the Dockerfile copies something for the last time."""
+        lines = [it.line for it in self._repository.dockerfile.all("COPY", "ADD")]
+        return self._dockerfile_place(title, max(lines, default=1))
+
+    def _dockerfile_place(self, title: str, line: int) -> Given:
         return Given(name=title, text="", file=self._repository.dockerfile_path, line=line)
 
     def at_the_start(self) -> Iterator[Found]:

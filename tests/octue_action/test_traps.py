@@ -186,7 +186,7 @@ CASES: dict[str, Case] = {
     ),
     "a twine that is not copied": case(
         traps.NOT_COPIED,
-        "Dockerfile:1",
+        "Dockerfile:3",
         {"Dockerfile": DOCKERFILE.replace("COPY . .", "COPY octue.yaml requirements.txt /app/")},
     ),
     "no start": case(traps.NO_START, "Dockerfile:1", {"Dockerfile": started("")}),
@@ -326,7 +326,8 @@ NO_TRAP: dict[str, Mapping[str, str | None]] = {
     "a range in requirements.in that a lock decides": {
         "Dockerfile": DOCKERFILE.replace("pip install -r requirements.txt", "uv sync"),
         "pyproject.toml": '[project]\ndependencies = ["octue>=0.30"]\n',
-        "uv.lock": '[[package]]\nname = "octue"\nversion = "0.39.0"\n[[package]]\nname = "werkzeug"\nversion = "2.3.8"\n',
+        "uv.lock": '[[package]]\nname = "octue"\nversion = "0.39.0"\n\n'
+        '[[package]]\nname = "werkzeug"\nversion = "2.3.8"\n',
     },
     "a constraint that decides": {
         "Dockerfile": DOCKERFILE.replace("-r requirements.txt", "-r requirements.txt -c constraints.txt"),
@@ -435,7 +436,8 @@ def test_a_token_in_an_address_is_not_shown(tmp_path: Path) -> None:
 
     (error,), _ = told(tmp_path)
 
-    assert "hunter2" not in placed(error) and "0.65.0" in placed(error)
+    assert "hunter2" not in placed(error)
+    assert "0.65.0" in placed(error)
 
 
 _FAULTY = [((0, 5, 0), (0, 6, 10)), ((0, 8, 0), (0, 9, 9)), ((0, 62, 0), (999, 0, 0))]
@@ -477,11 +479,13 @@ _FILES = (
 )
 _FRAGMENTS = st.sampled_from(
     [
-        b"octue", b"==0.39.0", b">=", b"0.65", b"werkzeug", b"\n", b"[[package]]\n", b'name = "octue"\n', b'version = "',
-        b"FROM ", b"python:3", b" AS a", b"COPY ", b"RUN ", b"pip install ", b"-r ", b"requirements.txt", b"CMD ", b"[", b"]",
-        b'"', b"'", b"\\\n", b"$PORT", b"gunicorn --bind ", b"octue.cloud.deployment.google.cloud_run", b"start.sh", b"<<E",
-        b"install_requires", b"=", b"[options]\n", b"[tool.poetry.dependencies]\n", b"{", b"}", b"/", b"../", b"\x00", b"\xff",
-        b"# escape=`\n", b"; ", b",", b"@ git+https://", b"a" * 300, b"\\ud800", b"default", b":", b"ENTRYPOINT ", b" -e .",
+        b"octue", b"==0.39.0", b">=", b"0.65", b"werkzeug", b"\n", b"[[package]]\n", b'name = "octue"\n',
+        b'version = "', b"FROM ", b"python:3", b" AS a", b"COPY ", b"RUN ", b"pip install ", b"-r ",
+        b"requirements.txt", b"CMD ", b"[", b"]", b'"', b"'", b"\\\n", b"$PORT", b"gunicorn --bind ",
+        b"octue.cloud.deployment.google.cloud_run", b"start.sh", b"<<E", b"install_requires", b"=",
+        b"[options]\n", b"[tool.poetry.dependencies]\n", b"{", b"}", b"/", b"../", b"\x00", b"\xff",
+        b"# escape=`\n", b"; ", b",", b"@ git+https://", b"a" * 300, b"\\ud800", b"default", b":",
+        b"ENTRYPOINT ", b" -e .",
     ]
 )  # fmt: skip
 _CONTENT = st.binary(max_size=200) | st.lists(_FRAGMENTS, max_size=40).map(b"".join)
@@ -557,3 +561,19 @@ def test_a_run_that_would_not_work_is_refused_before_anything_is_asked_for(job: 
     assert any("does not run on Cloud Run" in error for error in run.errors)
     assert any("no twine.json" in error for error in run.errors)
     assert "octue==0.39.0\nsetuptools" in run.summary
+
+
+def test_a_run_with_notices_only_deploys_and_shows_them_in_the_log_and_the_summary(job: Job) -> None:
+    job.commit({"requirements.txt": "flask\noctue>=0.30\nwerkzeug<3\n", "twine.json": "{}"})
+
+    plan, run = job.deploy({"mode": "plan"}), job.deploy()
+
+    assert (plan.code, run.code) == (0, 0)
+    for one in (plan, run):
+        notices = {(it.file, it.line): it.message for it in one.log.of_kind("notice") if it.file}
+        assert set(notices) == {("requirements.txt", 2), ("Dockerfile", 3), ("Dockerfile", 4), ("octue.yaml", 2)}
+        assert "pip installs the newest" in notices["requirements.txt", 2]
+        assert "octue==0.39.0" in notices["requirements.txt", 2]
+        assert "Good to know" in one.summary
+        assert "requirements.txt, line 2" in one.summary
+    assert run.outputs["changed"] == "true"
