@@ -43,12 +43,16 @@ def warn(failure: Failure, title: str, runner: Runner) -> None:
 
 def told(problem: Problem) -> str:
     """A problem in words."""
-    return f"{problem.message} Expected: {problem.expected}." if problem.expected else problem.message
+    return f"{_said(problem)}\nWhat to do:\n{problem.remedy}" if problem.remedy else _said(problem)
 
 
 def placed(problem: Problem) -> str:
-    """A problem in words, with the place where it stands."""
-    return f"{problem.file}, line {problem.line}: {told(problem)}" if problem.file else told(problem)
+    """A problem in words, with the place where it stands; without its remedy."""
+    return f"{problem.file}, line {problem.line}: {_said(problem)}" if problem.file else _said(problem)
+
+
+def _said(problem: Problem) -> str:
+    return f"{problem.message} Expected: {problem.expected}." if problem.expected else problem.message
 
 
 def _trace(error: BaseException | None) -> str:

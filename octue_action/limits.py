@@ -44,7 +44,12 @@ class Size:
 
 def suits_gen2(memory: str, cpu: str) -> bool:
     """Whether the second-generation execution environment, Octue's default, can run an instance of this size."""
-    return memory_bytes(memory) >= memory_bytes(GEN2_MEMORY) and Decimal(cpu) >= 1
+    return is_enough_for_gen2(memory) and Decimal(cpu) >= 1
+
+
+def is_enough_for_gen2(memory: str) -> bool:
+    """Whether the second-generation execution environment can run an instance of this memory."""
+    return memory_bytes(memory) >= memory_bytes(GEN2_MEMORY)
 
 
 def default_concurrency(cpu: str) -> int:
@@ -73,7 +78,7 @@ def _fraction(size: Size) -> Iterator[Problem]:
 
 
 def _environment(size: Size) -> Iterator[Problem]:
-    if size.execution_environment == "gen2" and memory_bytes(size.memory) < memory_bytes(GEN2_MEMORY):
+    if size.execution_environment == "gen2" and not is_enough_for_gen2(size.memory):
         expected = f"gen1 (or no `execution_environment`), or at least {GEN2_MEMORY} of memory"
         yield _conflict(size, "execution_environment", "memory", expected)
 

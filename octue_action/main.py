@@ -113,7 +113,9 @@ def _report_problems(problems: Sequence[Problem], runner: Runner) -> int:
     for problem in problems:
         annotate_problem(problem, runner)
     runner.write_summary(
-        report.failure_summary("The inputs cannot be used", [Failure(placed(problem)) for problem in problems])
+        report.failure_summary(
+            "The inputs cannot be used", [Failure(placed(problem), problem.remedy) for problem in problems]
+        )
     )
     return BAD_INPUTS
 

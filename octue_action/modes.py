@@ -75,7 +75,7 @@ def plan(run: Run) -> int:
         page = report.refused_summary(made, deployments)
         code = _refuse(run, deployments, made)
     else:
-        page = report.plan_summary(made, deployments)
+        page = report.with_notices(report.plan_summary(made, deployments), run.settings.notices)
         run.runner.set_outputs(outputs(deployments, made))
         run.runner.write_summary(page)
         code = SUCCESS
@@ -310,11 +310,10 @@ class _Story:
         run, asked, cancellation = self._run, self._asked, self._run.cancellation
         answer = asked.answer if asked is not None else None
         run.runner.set_outputs(outputs(self._deployments, self._made, self._outcomes, answer))
-        run.runner.write_summary(
-            report.deployment_summary(
-                self._deployments, self._outcomes, run.seconds, deed=self._deed, asked=asked, ended=cancellation.ended
-            )
+        page = report.deployment_summary(
+            self._deployments, self._outcomes, run.seconds, deed=self._deed, asked=asked, ended=cancellation.ended
         )
+        run.runner.write_summary(report.with_notices(page, run.settings.notices))
         failures = [(o.failure, o.change.resource.label) for o in self._outcomes if o.failure is not None]
         if asked is not None and asked.failure is not None:
             failures.append((report.with_aftermath(asked), "The question was not answered"))

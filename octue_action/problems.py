@@ -28,6 +28,7 @@ class Problem:
     :param line: from 1
     :param column: from 1
     :param title: a few words that name the setting
+    :param remedy: what can be pasted; empty where ``expected`` says enough
     """
 
     message: str
@@ -36,6 +37,7 @@ class Problem:
     line: int | None = None
     column: int | None = None
     title: str = ""
+    remedy: str = ""
 
 
 class InvalidSettings(Exception):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from octue_action import regions
+from octue_action.annotations import placed
 from octue_action.apply import Outcome, Status
 from octue_action.failure import Failure
 from octue_action.plan import NOT_THERE, Action, Change, Plan
@@ -20,6 +21,7 @@ from octue_action.runner import visible
 
 if TYPE_CHECKING:
     from octue_action.deployment import Deployment
+    from octue_action.problems import Problem
     from octue_action.question import Answer
     from octue_action.resource import FieldChange, Resource
 
@@ -292,6 +294,14 @@ def deployment_summary(
         _table(("", "Resource", "Name", "What was done", "Time"), rows),
         f"<sub>Whole run: {seconds:.1f} s.</sub>",
     )
+
+
+def with_notices(page: str, notices: Sequence[Problem]) -> str:
+    """A summary with what is good to know below it, each with the place where it stands."""
+    if not notices:
+        return page
+    told = _all_explained(Failure(placed(notice), notice.remedy) for notice in notices)
+    return _page(page.rstrip("\n"), "<h3>Good to know</h3>", *told)
 
 
 def failure_summary(title: str, failures: Iterable[Failure]) -> str:

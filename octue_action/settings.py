@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from octue_action import configuration, github_context, inputs, names, values, workspace
+from octue_action import configuration, github_context, inputs, names, traps, values, workspace
 from octue_action.configuration import Configuration, ServiceConfiguration
 from octue_action.document import MAXIMUM_BYTES
 from octue_action.github_context import GitHubContext
@@ -24,6 +25,7 @@ from octue_action.problems import (
     shown,
 )
 from octue_action.service_settings import ServiceReader, ServiceSettings
+from octue_action.traps import Found
 from octue_action.values import Mode, RegionPolicy, SecretReference
 
 __all__ = [
@@ -56,6 +58,8 @@ _OF_MODES = {
     "rollback_on_failure": ("deploy",),
 }
 """Inputs that have an effect in some modes only."""
+_BUILDING = ("deploy", "plan")
+"""Modes about what the repository builds now, of which Octue's traps are told."""
 _SIGN_IN = (
     "input `workload_identity_provider: "
     "projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER`, "
@@ -134,6 +138,8 @@ def load(environment: Mapping[str, str]) -> Settings:
     mode: Mode = findings.take(values.one_of(values.MODES), given.get("mode"), "deploy")
     if mode == "destroy":
         findings.add(*_unconfirmed(given.get("confirm"), services))
+    found = list(_traps(services, readers, github.workspace, path)) if mode in _BUILDING else []
+    findings.add(*(it.problem for it in found if it.trap.severity == "error"))
     project_id = _project_id(readers, findings)
     settings = Settings(
         mode=mode,
@@ -163,6 +169,7 @@ def load(environment: Mapping[str, str]) -> Settings:
             *_without_effect(given, mode),
             *(notice for it in readers for notice in it.notices()),
             *_about_regions(services, readers),
+            *(it.problem for it in found if it.trap.severity == "notice"),
         ),
     )
     findings.raise_if_any()
@@ -257,6 +264,14 @@ def _about_regions(services: Sequence[ServiceSettings], readers: Sequence[Servic
         for notice in reader.region_notices(service.region):
             first.setdefault(notice.message, notice)
     return first.values()
+
+
+def _traps(
+    services: Sequence[ServiceSettings], readers: Sequence[ServiceReader], root: Path, config: str | None
+) -> Iterator[Found]:
+    """What would go wrong with Octue's SDK in these services; what two of them share once."""
+    every = (traps.found(root, it, config, reader.written) for it, reader in zip(services, readers, strict=True))
+    return iter(dict.fromkeys(itertools.chain.from_iterable(every)))
 
 
 def _unconfirmed(confirm: Given | None, services: Sequence[ServiceSettings]) -> Iterator[Problem]:

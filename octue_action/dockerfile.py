@@ -1,0 +1,236 @@
+"""What a Dockerfile says, read as data: which Python the image has, what it installs and copies, what it starts.
+
+docs.docker.com/reference/dockerfile/. What cannot be made out is not known; nothing is ever run.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+_MAXIMUM_INSTRUCTIONS = 1_000
+_FLAG = re.compile(r"--[a-z-]+(=\S*)?\s+")
+_HEREDOC = re.compile(r"<<-?([\"']?)([A-Za-z_][A-Za-z0-9_]{0,63})\1")
+_VARIABLE = re.compile(
+    r"\$(?:\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^{}$]*))?\}|(?P<plain>[A-Za-z_][A-Za-z0-9_]*))"
+)
+_COMMAND_END = re.compile(r"&&|\|\||[;|\n]")
+_PYTHON_TAG = re.compile(r"(?P<major>[0-9]{1,3})(?:\.(?P<minor>[0-9]{1,3}))?(?![0-9])")
+_PYTHON_TAG_WITHOUT_NUMBER = re.compile(r"(latest|slim|alpine|bookworm|trixie|slim-bookworm|slim-trixie)\Z")
+
+NEWEST = 1_000
+"""A minor version above every other, of an image that always has the newest Python 3."""
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction.
+
+    :param word: ``RUN``, in capitals.
+    :param text: what follows, on one line but for heredocs, without its flags.
+    :param flags: ``--from=build ``, as written.
+    :param line: in the file, from 1.
+    """
+
+    word: str
+    text: str
+    flags: str
+    line: int
+
+    @property
+    def listed(self) -> list[str] | None:
+        """The words of the exec form, ``["gunicorn", "app"]``; None for the shell form."""
+        if not self.text.startswith("["):
+            return None
+        try:
+            words = json.loads(self.text)
+        except (ValueError, RecursionError):  # as Docker has it, this is the shell form, then
+            return None
+        return words if isinstance(words, list) and all(isinstance(word, str) for word in words) else None
+
+    @property
+    def commands(self) -> list[list[str]]:
+        """The commands of the shell form, or the one of the exec form, in words."""
+        if (words := self.listed) is not None:
+            return [words]
+        return [split(command) for command in _COMMAND_END.split(self.text)]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage: everything from one ``FROM`` to the next.
+
+    :param image: what it is built on, with the arguments' defaults put in.
+    :param name: as later stages call it.
+    """
+
+    image: str
+    name: str
+    line: int
+    instructions: tuple[Instruction, ...]
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a container starts: ``ENTRYPOINT`` and ``CMD`` together.
+
+    :param text: all of it.
+    :param words: the same, in words.
+    :param is_exec: whether no shell is there to put in the values of variables.
+    """
+
+    text: str
+    words: tuple[str, ...]
+    is_exec: bool
+    line: int
+
+
+@dataclass(frozen=True)
+class Dockerfile:
+    """A Dockerfile.
+
+    :param stages: in order; the last one is the image.
+    """
+
+    stages: tuple[Stage, ...]
+
+    @cached_property
+    def chain(self) -> tuple[Stage, ...]:
+        """The stages that the image is made of: the last one, and those it is built on, beginning with the first."""
+        chain: list[Stage] = []
+        wanted, before = None, len(self.stages)
+        while before:
+            found = before - 1 if wanted is None else self._index(wanted, before)
+            if found is None:
+                break
+            chain.insert(0, self.stages[found])
+            wanted, before = self.stages[found].image, found
+        return tuple(chain)
+
+    def _index(self, name: str, before: int) -> int | None:
+        """The stage of that name, ahead of another one."""
+        indices = (i for i in reversed(range(before)) if self.stages[i].name == name.lower())
+        return next(indices, None)
+
+    @property
+    def base(self) -> Stage | None:
+        """The stage in whose ``FROM`` the image begins."""
+        return self.chain[0] if self.chain else None
+
+    @property
+    def python(self) -> tuple[int, int] | None:
+        """Major and minor version of an official Python image that the image is built on; None where it is not."""
+        return python_of(self.base.image) if self.base else None
+
+    def all(self, *words: str) -> Iterator[Instruction]:
+        """The instructions of all stages that begin with one of these words."""
+        return (it for stage in self.stages for it in stage.instructions if it.word in words)
+
+    @property
+    def start(self) -> Start | None:
+        """What the container starts; None where that is the base image's affair."""
+        entrypoint = command = None
+        for instruction in itertools.chain.from_iterable(stage.instructions for stage in self.chain):
+            if instruction.word == "CMD":
+                command = instruction
+            elif instruction.word == "ENTRYPOINT":
+                entrypoint, command = instruction, None  # an ENTRYPOINT empties the CMD of a stage before
+        parts = [it for it in (entrypoint, command) if it is not None and it.text.strip() not in {"", "[]"}]
+        if not parts:
+            return None
+        words = [word for it in parts for word in (it.listed or split(it.text))]
+        is_shell = any(it.listed is None for it in parts) or _is_shell(words)
+        return Start(" ".join(it.text for it in parts), tuple(words), not is_shell, parts[-1].line)
+
+
+def parse(data: bytes) -> Dockerfile:
+    """What a Dockerfile says, whatever its bytes are."""
+    defaults: dict[str, str] = {}
+    heads: list[tuple[Instruction, list[Instruction]]] = []
+    for instruction in itertools.islice(_instructions(data.decode("utf-8-sig", "replace")), _MAXIMUM_INSTRUCTIONS):
+        if instruction.word == "FROM":
+            heads.append((instruction, []))
+        elif heads:
+            heads[-1][1].append(instruction)
+        elif instruction.word == "ARG":
+            name, _, default = instruction.text.partition("=")
+            defaults[name.strip()] = default.strip().strip("\"'")
+    return Dockerfile(tuple(_stage(head, tuple(body), defaults) for head, body in heads))
+
+
+def split(text: str) -> list[str]:
+    """The words of a command, as a shell splits them; where quotes do not match, at spaces."""
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()
+
+
+def python_of(image: str) -> tuple[int, int] | None:
+    """Major and minor version of an official Python image, ``python:3.11-slim``; None for another image.
+
+    The tag behind a digest is only a name, and may be any.
+    """
+    repository, _, tag = image.rpartition(":") if ":" in image.rpartition("/")[2] else (image, "", "latest")
+    if "@" in image or repository.rpartition("/")[2] != "python":
+        return None
+    if _PYTHON_TAG_WITHOUT_NUMBER.match(tag):
+        return 3, NEWEST
+    match = _PYTHON_TAG.match(tag)
+    return (int(match["major"]), int(match["minor"] or NEWEST)) if match else None
+
+
+def _stage(head: Instruction, body: tuple[Instruction, ...], defaults: Mapping[str, str]) -> Stage:
+    words = head.text.split()
+    image = _substituted(words[0], defaults) if words else ""
+    match [word.lower() for word in words]:
+        case [_, "as", name]:
+            return Stage(image, name, head.line, body)
+    return Stage(image, "", head.line, body)
+
+
+def _substituted(text: str, values: Mapping[str, str]) -> str:
+    """The text with the values of variables; one without a value stays as it stands."""
+
+    def value(match: re.Match[str]) -> str:
+        name = match["braced"] or match["plain"]
+        return values.get(name) or match["default"] or match[0]
+
+    return _VARIABLE.sub(value, text)
+
+
+def _is_shell(words: list[str]) -> bool:
+    return bool(words) and words[0].rpartition("/")[2] in {"sh", "bash", "ash", "dash"}
+
+
+def _instructions(text: str) -> Iterator[Instruction]:
+    lines = [line.rstrip("\r") for line in text.split("\n")]
+    escape = "`" if re.match(r"#\s*escape\s*=\s*`", lines[0].strip()) else "\\"
+    numbered = iter(enumerate(lines, start=1))
+    for number, line in numbered:
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        parts = [line.strip()]
+        while parts[-1].endswith(escape):
+            parts[-1] = parts[-1][:-1].rstrip()
+            following = next((it.strip() for _, it in numbered if it.strip() and not it.lstrip().startswith("#")), "")
+            parts.append(following)
+        word, _, rest = " ".join(parts).strip().partition(" ")
+        flags = "".join(_leading_flags(rest.lstrip()))
+        rest = rest.lstrip()[len(flags) :]
+        if word.upper() in {"RUN", "COPY", "ADD"} and (heredoc := _HEREDOC.search(rest)):
+            body = itertools.takewhile(lambda it: it[1].strip() != heredoc[2], numbered)
+            rest = "\n".join([rest[: heredoc.start()], *(it for _, it in body)])
+        yield Instruction(word.upper(), rest.strip(), flags, number)
+
+
+def _leading_flags(text: str) -> Iterator[str]:
+    place = 0
+    while match := _FLAG.match(text, place):
+        yield match[0]
+        place = match.end()

@@ -1,0 +1,228 @@
+"""The files of a repository that an image is built from, found as its Dockerfile names them, and read as data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from octue_action import requirements, workspace
+from octue_action.dockerfile import Dockerfile, Start, split
+from octue_action.dockerfile import parse as parse_dockerfile
+from octue_action.document import MAXIMUM_BYTES, parse
+from octue_action.gunicorn import Gunicorn
+from octue_action.problems import InvalidSettings, Rejected
+from octue_action.requirements import LOCKS, Reference, Requirement
+
+_MAXIMUM_LOCK_BYTES = 4 * 1024 * 1024
+_MAXIMUM_FILES = 20
+"""Files that others name, and folders that a Dockerfile copies: more than any service has."""
+
+_PROJECT = ("pyproject.toml", "setup.cfg", "setup.py")
+_OF_TOOLS = {
+    "poetry": ("pyproject.toml", "poetry.lock"),
+    "uv": ("pyproject.toml", "uv.lock"),
+    "pdm": ("pyproject.toml", "pdm.lock"),
+    "pipenv": ("Pipfile.lock",),
+}
+_ANYWHERE = ("requirements.txt", *_PROJECT, *LOCKS)
+"""What is read where the Dockerfile does not say what it installs."""
+
+
+class Repository:
+    """What there is in a repository: text by path, and where the paths of a Dockerfile are in it.
+
+    :param root: the folder.
+    :param dockerfile_path: from there.
+    :param config: from there; None where there is none.
+    """
+
+    def __init__(self, root: Path, dockerfile_path: str, config: str | None) -> None:
+        self._root, self.dockerfile_path, self.config = root, dockerfile_path, config
+
+    def text(self, path: str, maximum: int = MAXIMUM_BYTES) -> str | None:
+        """The text of a file; None where there is none, or it is too large to be meant."""
+        data = self._data(path, maximum)
+        return data.decode("utf-8-sig", "replace") if data is not None else None
+
+    def _data(self, path: str, maximum: int = MAXIMUM_BYTES) -> bytes | None:
+        try:
+            data = workspace.read(self._root, workspace.existing_file(self._root, path, ""), maximum)
+        except Rejected:
+            return None
+        return data if len(data) <= maximum else None
+
+    @cached_property
+    def dockerfile(self) -> Dockerfile:
+        """The Dockerfile."""
+        return parse_dockerfile(self._data(self.dockerfile_path) or b"")
+
+    @cached_property
+    def copied(self) -> list[tuple[str, str]]:
+        """What the Dockerfile copies from the repository, and where to."""
+        pairs: list[tuple[str, str]] = []
+        for it in self.dockerfile.all("COPY", "ADD"):
+            words = it.listed or split(it.text.split("\n")[0])
+            if "--from=" not in it.flags and len(words) > 1:
+                pairs += [(str(PurePosixPath(source.lstrip("/") or ".")), words[-1]) for source in words[:-1]]
+        return pairs[: _MAXIMUM_FILES * 5]
+
+    @cached_property
+    def _folders(self) -> list[str]:
+        """The folders that what the container has may be in: those that are copied first."""
+        beside = [str(PurePosixPath(path).parent) for path in (self.config, self.dockerfile_path) if path]
+        copied = [source for source, _ in self.copied if self._is_folder(source)]
+        return list(dict.fromkeys([*copied[:_MAXIMUM_FILES], ".", *beside]))
+
+    def locate(self, path: str) -> str | None:
+        """The path in the repository of what the Dockerfile calls so; None where there is no such file."""
+        parts = [part for part in PurePosixPath(path).parts if part != "/"]
+        if not parts or ".." in parts or len(parts) > _MAXIMUM_FILES:
+            return None
+        same = [source for source, _ in self.copied if PurePosixPath(source).name == parts[-1]]
+        ends = ["/".join(parts[start:]) for start in range(len(parts) if path.startswith("/") else 1)]
+        below = [str(PurePosixPath(folder, end)) for end in ends for folder in self._folders]
+        return next((it for it in dict.fromkeys([*same, *below]) if self._is_file(it)), None)
+
+    def _is_file(self, path: str) -> bool:
+        try:
+            workspace.existing_file(self._root, path, "")
+        except Rejected:
+            return False
+        return True
+
+    def _is_folder(self, path: str) -> bool:
+        try:
+            return (self._root / workspace.relative(self._root, path, "")).is_dir()
+        except (Rejected, OSError):  # a name may be too long
+            return False
+
+    def has(self, path: str) -> bool:
+        """Whether the container may have that file: from the repository, or since the Dockerfile makes it."""
+        return self.locate(path) is not None or self._is_made(path)
+
+    def _is_made(self, path: str) -> bool:
+        """Whether the Dockerfile seems to make that file: in a command, from another image, or under another name."""
+        name = PurePosixPath(path).name
+        return (
+            any(name in it.text for it in self.dockerfile.all("RUN"))
+            or any(name in it.text for it in self.dockerfile.all("COPY") if "--from=" in it.flags)
+            or any(PurePosixPath(to).name == name != PurePosixPath(source).name for source, to in self.copied)
+        )
+
+    def leaves_out(self, path: str) -> bool:
+        """Whether a Dockerfile on Python's own image copies only single files, and not that one."""
+        if self.dockerfile.python is None or self._is_made(path) or not self.copied:
+            return False
+        name = PurePosixPath(path).name
+        others = [source for source, _ in self.copied]
+        return all(self._is_file(source) and PurePosixPath(source).name != name for source in others)
+
+    @cached_property
+    def flat_configuration(self) -> int | None:
+        """The line where an octue.yaml without ``services`` begins; None where it has that, or is none."""
+        data = self._data(self.config) if self.config else None
+        try:
+            node = parse(data, "") if data is not None else None
+        except InvalidSettings:
+            return None
+        return node.position.line if node and isinstance(node.value, dict) and "services" not in node.value else None
+
+    def with_scripts(self, start: Start) -> tuple[str, bool]:
+        """What a container starts, with the text of the repository's scripts in it.
+
+        :returns: the text, and whether each file that is named could be read.
+        """
+        texts, is_whole = [start.text if not start.is_exec else " ".join(start.words)], True
+        for word in start.words[:_MAXIMUM_FILES]:
+            if word.startswith("-") or not re.search(r"/|\.(sh|py)\Z", word):
+                continue
+            path = self.locate(word)
+            text = self.text(path) if path else None
+            if text is not None:
+                texts.append(text)
+            elif not re.match(r"/(usr/(local/)?)?bin/", word):
+                is_whole = False
+        return "\n".join(texts), is_whole
+
+    def configures_gunicorn(self, gunicorn: Gunicorn) -> bool:
+        """Whether gunicorn is told something elsewhere than on its command line."""
+        variables = (it.text for it in self.dockerfile.all("ENV"))
+        return (
+            gunicorn.has_configuration
+            or self.locate("gunicorn.conf.py") is not None
+            or any("GUNICORN_CMD_ARGS" in text for text in variables)
+        )
+
+
+def installed(repository: Repository) -> Iterator[Requirement]:
+    """What is said about the packages that are looked for, in the files that the image is built from."""
+    waiting, is_told = _named_by_dockerfile(repository)
+    for it in waiting:
+        if isinstance(it, Requirement):
+            yield it
+    files = [it for it in waiting if isinstance(it, str)]
+    if not is_told:
+        files = [path for name in _ANYWHERE if (path := repository.locate(name))]
+    read: set[str] = set()
+    while files and len(read) < _MAXIMUM_FILES:
+        file = files.pop(0)
+        if file in read:
+            continue
+        read.add(file)
+        is_lock = PurePosixPath(file).name in LOCKS
+        text = repository.text(file, _MAXIMUM_LOCK_BYTES if is_lock else MAXIMUM_BYTES)
+        for said in requirements.of_file(text or "", file):
+            if isinstance(said, Requirement):
+                yield said
+            else:
+                files += _referred(repository, file, said)
+
+
+def _referred(repository: Repository, file: str, reference: Reference) -> list[str]:
+    """The files that another one names: from its own folder on."""
+    path = PurePosixPath(file).parent / reference.path
+    named = [path / name for name in _PROJECT] if reference.is_project else [path]
+    return [found for it in named if (found := repository.locate(str(it)))]
+
+
+def _named_by_dockerfile(repository: Repository) -> tuple[list[str | Requirement], bool]:
+    """The files and requirements that the Dockerfile installs, and whether it names any."""
+    told: list[str | Requirement] = []
+    for instruction in repository.dockerfile.all("RUN"):
+        for words in instruction.commands:
+            for named in _installs(words):
+                if requirement := requirements.of_text(named, repository.dockerfile_path, instruction.line):
+                    told.append(requirement)
+                elif path := repository.locate(named):
+                    told.append(path)
+    return told, bool(told)
+
+
+def _installs(words: list[str]) -> Iterator[str]:
+    """The files and requirements that a command installs."""
+    names = [word.rpartition("/")[2] for word in words]
+    for place, name in enumerate(names):
+        rest = words[place + 1 :]
+        if re.fullmatch(r"pip[0-9.]*", name) and rest and {"install", "sync"}.intersection(rest):
+            yield from _pip_installs(iter(rest))
+            return
+        if name == "pip-sync":
+            yield from (word for word in rest if not word.startswith("-"))
+            return
+        if name in _OF_TOOLS and {"install", "sync", "export"}.intersection(rest[:3]):
+            yield from _OF_TOOLS[name]
+            return
+
+
+def _pip_installs(words: Iterator[str]) -> Iterator[str]:
+    for word in words:
+        if word in {"-r", "--requirement", "-c", "--constraint"}:
+            yield next(words, "")
+        elif match := re.match(r"(?:--requirement=|--constraint=|-[rc])(.+)", word):
+            yield match[1]
+        elif word.startswith((".", "/")):
+            yield from _PROJECT
+        elif not word.startswith("-"):
+            yield word
