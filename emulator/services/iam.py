@@ -271,7 +271,8 @@ class Iam:
         self, request: iam_admin_v1.QueryTestablePermissionsRequest, call: Call
     ) -> iam_admin_v1.QueryTestablePermissionsResponse:
         """The permissions that a role of the project may include, on one page; gcloud looks before it makes a role."""
-        project = request.full_resource_name.removeprefix("//cloudresourcemanager.googleapis.com/")
+        # gcloud names the host at which it reaches Resource Manager, which is the emulator's.
+        project = "/".join(request.full_resource_name.split("/")[-2:])
         self._check_project(project, "resourcemanager.projects.get", call)
         stage = iam_admin_v1.Permission.PermissionLaunchStage.GA
         listed = [iam_admin_v1.Permission(name=name, stage=stage) for name in sorted(known_permissions.KNOWN)]
