@@ -185,6 +185,7 @@ OF_METHODS: Mapping[str, tuple[Demands, ...]] = {
     f"{_IAM}/PatchServiceAccount": (_on("iam.serviceAccounts.update", "service_account.name"),),
     f"{_IAM}/SetIamPolicy": (_on("iam.serviceAccounts.setIamPolicy", "resource"),),
     f"{_IAM}/TestIamPermissions": (),
+    f"{_IAM}/QueryTestablePermissions": (),
     f"{_IAM}/UndeleteRole": (_on("iam.roles.undelete", "name"),),
     f"{_IAM}/UpdateRole": (_on("iam.roles.update", "name"),),
     f"{_IAM}/UpdateServiceAccount": (_on("iam.serviceAccounts.update", "name"),),

@@ -82,9 +82,20 @@ _IAM_ROUTES = (
     ("PATCH", "/v1/{name=projects/*/roles/*}", "role", "UpdateRole"),
     ("DELETE", "/v1/{name=projects/*/roles/*}", "", "DeleteRole"),
     ("POST", "/v1/{name=projects/*/roles/*}:undelete", "*", "UndeleteRole"),
+    ("POST", "/v1/permissions:queryTestablePermissions", "*", "QueryTestablePermissions"),
 )
 
-# Neither has a client library: cloud.google.com/iam/docs/reference/rest/v1/projects.locations.workloadIdentityPools.
+# The version before, which gcloud calls: cloud.google.com/resource-manager/reference/rest/v1/projects.
+_PROJECTS_HOST = "cloudresourcemanager.googleapis.com"
+_PROJECTS_SERVICE = "google.cloud.resourcemanager.v3.Projects"
+_PROJECTS_ROUTES = (
+    ("POST", "/v1/{resource=projects/*}:getIamPolicy", "*", "GetIamPolicy"),
+    ("POST", "/v1/{resource=projects/*}:setIamPolicy", "*", "SetIamPolicy"),
+    ("POST", "/v1/{resource=projects/*}:testIamPermissions", "*", "TestIamPermissions"),
+)
+
+# Neither these nor the next have a client library; they are in
+# cloud.google.com/iam/docs/reference/rest/v1/projects.locations.workloadIdentityPools.
 _POOLS_SERVICE = "google.iam.v1.WorkloadIdentityPools"
 _LOCATION = "projects/*/locations/*"
 _POOL = f"{_LOCATION}/workloadIdentityPools/*"
@@ -206,6 +217,7 @@ def build(dispatcher: Dispatcher) -> Rest:
     routes[_IAM_HOST] += [
         _route(*route[:3], f"{_POOLS_SERVICE}/{route[3].format('WorkloadIdentityPool')}") for route in _POOLS_ROUTES
     ]
+    routes[_PROJECTS_HOST] += [_route(*route[:3], f"{_PROJECTS_SERVICE}/{route[3]}") for route in _PROJECTS_ROUTES]
     operation = f"{_MIXINS[0]}/GetOperation"
     routes[_IAM_HOST] += [
         _route("GET", f"/v1/{{name={owner}/operations/*}}", "", operation) for owner in (_POOL, _PROVIDER)
@@ -325,7 +337,7 @@ def _put(fields: dict[str, Any], descriptor: Any, path: str, value: str) -> None
     elif field.is_repeated:
         fields.setdefault(name, []).append(value)
     else:
-        fields[name] = value == "true" if field.type == FieldDescriptor.TYPE_BOOL else value
+        fields[name] = value.lower() == "true" if field.type == FieldDescriptor.TYPE_BOOL else value
 
 
 def _message(request_type: type[Any], fields: dict[str, Any]) -> Any:

@@ -267,6 +267,17 @@ class Iam:
         """Take a role back."""
         return self._mark_role(request.name, request.etag, deleted=False)
 
+    def query_testable_permissions(
+        self, request: iam_admin_v1.QueryTestablePermissionsRequest, call: Call
+    ) -> iam_admin_v1.QueryTestablePermissionsResponse:
+        """The permissions that a role of the project may include, on one page; gcloud looks before it makes a role."""
+        # gcloud names the host at which it reaches Resource Manager, which is the emulator's.
+        project = "/".join(request.full_resource_name.split("/")[-2:])
+        self._check_project(project, "resourcemanager.projects.get", call)
+        stage = iam_admin_v1.Permission.PermissionLaunchStage.GA
+        listed = [iam_admin_v1.Permission(name=name, stage=stage) for name in sorted(known_permissions.KNOWN)]
+        return iam_admin_v1.QueryTestablePermissionsResponse(permissions=listed)
+
     def _mark_role(self, name: str, etag: bytes, *, deleted: bool) -> iam_admin_v1.Role:
         with self._lock:
             role = self._role(name, etag)

@@ -38,6 +38,7 @@ _FILTERS = {
     "state:DISABLED": {State.DISABLED},
 }
 _NOOP = "operations/noop.DONE_OPERATION"
+_DONE = "operations/finished.DONE_OPERATION"
 
 
 class ServiceUsage:
@@ -54,7 +55,7 @@ class ServiceUsage:
         self._agents: dict[str, ServiceIdentity] = {}
         self._asked_for: dict[str, float] = {}
         self._lock = threading.RLock()
-        self.services = (self, ServiceIdentities(world, self))
+        self.services = (self, ServiceIdentities(self))
 
     # What others ask
 
@@ -296,30 +297,23 @@ class ServiceUsage:
 class ServiceIdentities:
     """``google.api.serviceusage.v1beta1.ServiceUsage``, of which people need one method.
 
-    :param world: the local cloud.
     :param usage: who has the agents.
     """
 
     SERVICES: ClassVar[tuple[str, ...]] = ("google.api.serviceusage.v1beta1.ServiceUsage",)
 
-    def __init__(self, world: World, usage: ServiceUsage) -> None:
-        self._world = world
+    def __init__(self, usage: ServiceUsage) -> None:
         self._usage = usage
 
     def generate_service_identity(
         self, request: GenerateServiceIdentityRequest, call: Call
     ) -> operations_pb2.Operation:
-        """The agent of an API, made where it is not there yet; Google grants it nothing then."""
+        """The agent of an API, made where it is not there yet; an API that has none gives an empty answer.
+
+        The operation is done at once: gcloud does not even look whether it is.
+        """
         (host,) = self._usage.known([request.parent])
-        if apis.APIS[host].agent is None:
-            raise invalid_argument(f"Service {host} does not have a service identity.")
-
-        def work() -> Any:
-            return raw(self._usage.ask_for(host))
-
-        return self._world.operations.start(
-            self._usage.operation("finished"),
-            "service_usage identity",
-            work,
-            metadata=Empty,
-        )
+        has_agent = apis.APIS[host].agent is not None
+        done = operations_pb2.Operation(name=_DONE, done=True)
+        done.response.Pack(raw(self._usage.ask_for(host)) if has_agent else Empty())
+        return done

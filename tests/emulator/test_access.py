@@ -27,6 +27,7 @@ FREE = {
     "google.cloud.resourcemanager.v3.Projects/TestIamPermissions",
     "google.cloud.run.v2.Services/TestIamPermissions",
     "google.devtools.artifactregistry.v1.ArtifactRegistry/TestIamPermissions",
+    "google.iam.admin.v1.IAM/QueryTestablePermissions",
     "google.iam.admin.v1.IAM/TestIamPermissions",
     "google.iam.credentials.v1.IAMCredentials/GenerateAccessToken",
     "google.iam.credentials.v1.IAMCredentials/GenerateIdToken",
