@@ -15,6 +15,7 @@ from pathlib import Path
 
 from emulator.errors import ApiError
 from emulator.server import Emulator
+from emulator.services.resource_manager import OWNER
 from emulator.world import WorldSettings
 
 _STOP_SECONDS = 1.8
@@ -69,6 +70,11 @@ def _parser() -> argparse.ArgumentParser:
         help="local git repository that stands for one on GitHub; the first is trusted to deploy",
     )
     parser.add_argument(
+        "--new-project",
+        action="store_true",
+        help="begin as a project that nobody has set up: APIs are off, only the owner is there, whose token is shown",
+    )
+    parser.add_argument(
         "--ref", default="refs/heads/main", help="the ref of the workflow run whose variables are shown"
     )
     parser.add_argument(
@@ -116,18 +122,25 @@ def _settings(options: argparse.Namespace, state: Path) -> WorldSettings:
         region=options.region,
         repositories=dict(options.repository),
         seconds=seconds | dict(options.operation_seconds),
+        is_set_up=not options.new_project,
     )
 
 
 def _variables(emulator: Emulator, ref: str) -> Mapping[str, str]:
     world = emulator.world
+    if world.settings.is_set_up:
+        signing_in = {
+            "INPUT_WORKLOAD_IDENTITY_PROVIDER": world.sts.provider.name,
+            "INPUT_DEPLOYER_SERVICE_ACCOUNT": world.iam.deployer,
+        }
+    else:
+        signing_in = {"CLOUDSDK_AUTH_ACCESS_TOKEN": world.tokens.issue_access_token(OWNER)}
     return {
         "GOOGLE_CLOUD_EMULATOR_HOST": emulator.address,
         "PUBSUB_EMULATOR_HOST": emulator.address,
         "INPUT_PROJECT_ID": world.settings.project_id,
         "INPUT_REGION": world.settings.region,
-        "INPUT_WORKLOAD_IDENTITY_PROVIDER": world.sts.provider.name,
-        "INPUT_DEPLOYER_SERVICE_ACCOUNT": world.iam.deployer,
+        **signing_in,
         **world.github.start_run(ref=ref),
     }
 

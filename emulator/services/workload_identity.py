@@ -238,12 +238,10 @@ class WorkloadIdentity:
         current = self._find(wanted.name)
         if current.state != ACTIVE:
             raise failed_precondition(f"{current.name} is deleted.")
-        if not mask.paths or {path.partition(".")[0] for path in mask.paths} & _OUTPUT_ONLY:
-            raise invalid_argument("update_mask: it must name fields, and none that is output only.")
-        try:
-            mask.MergeMessage(raw(wanted), raw(current), replace_message_field=True, replace_repeated_field=True)
-        except ValueError as error:
-            raise invalid_argument(f"update_mask: {error}") from None
+        named = {path.partition(".")[0] for path in mask.paths}
+        if not named or named & _OUTPUT_ONLY or not mask.IsValidForDescriptor(raw(current).DESCRIPTOR):
+            raise invalid_argument("update_mask: it must name fields that there are, and none that is output only.")
+        mask.MergeMessage(raw(wanted), raw(current), replace_message_field=True, replace_repeated_field=True)
         _check(current)
         return self._operation(current.name, "update", lambda: self.add(current.name, current))
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import requests
 
 from emulator.__main__ import main
 
@@ -34,3 +35,26 @@ def test_a_ref_that_the_repository_does_not_have_is_explained(tmp_path: Path) ->
 
     assert program.returncode == 2
     assert "octue/example has no refs/heads/none" in program.stderr
+
+
+def test_of_a_new_project_the_owners_token_is_shown_and_no_provider(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "emulator", "--new-project", "--state", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        shown = {}
+        for line in program.stdout:
+            if line.startswith("#"):
+                break
+            name, _, value = line.removeprefix("export ").strip().partition("=")
+            shown[name] = value
+        url = (
+            f"http://{shown['GOOGLE_CLOUD_EMULATOR_HOST']}/serviceusage.googleapis.com/v1/projects/my-project/services"
+        )
+        token = shown["CLOUDSDK_AUTH_ACCESS_TOKEN"]
+        found = requests.get(
+            f"{url}?filter=state:ENABLED", headers={"Authorization": f"Bearer {token}"}, timeout=5
+        ).json()
+        program.terminate()
+
+    assert "INPUT_WORKLOAD_IDENTITY_PROVIDER" not in shown
+    assert "run.googleapis.com" not in {service["config"]["name"] for service in found["services"]}

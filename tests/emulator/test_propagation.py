@@ -234,6 +234,19 @@ def test_eventarc_begins_to_be_ready_with_a_request_that_is_refused_for_another_
     assert make_trigger(channel).name == f"{LOCATION}/triggers/sum"
 
 
+def test_eventarc_is_ready_for_the_first_trigger_where_its_agent_was_asked_for_before(
+    world: World,
+    channel: grpc.Channel,
+    cloud_run: None,  # noqa: ARG001 - it must be there before
+) -> None:
+    world.propagation = Propagation(eventarc_agent=60)
+    world.service_usage.ask_for("eventarc.googleapis.com")
+
+    world.clock.advance(60)
+
+    assert make_trigger(channel).name == f"{LOCATION}/triggers/sum"
+
+
 def test_a_new_topic_is_not_read_for_a_time_and_cannot_be_made_again(world: World, publisher: PublisherClient) -> None:
     world.propagation = Propagation(topics=60)
     publisher.create_topic(name=TOPIC)

@@ -96,8 +96,8 @@ def test_a_bad_token_is_refused_for_pubsub_too(emulator: Emulator) -> None:
 
 
 def test_a_method_that_nothing_implements_is_unimplemented(channel: grpc.Channel) -> None:
-    with pytest.raises(exceptions.MethodNotImplemented, match=r"google.iam.admin.v1.IAM/ListRoles"):
-        iam(channel).list_roles(request={})
+    with pytest.raises(exceptions.MethodNotImplemented, match=r"google.iam.admin.v1.IAM/ListServiceAccountKeys"):
+        iam(channel).list_service_account_keys(request={})
 
 
 def test_a_refusal_has_its_details_over_grpc(channel: grpc.Channel) -> None:

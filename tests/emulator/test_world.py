@@ -12,14 +12,16 @@ from typing import Any, ClassVar
 import grpc
 import pytest
 import requests
+from google.cloud import iam_admin_v1
 from google.protobuf.empty_pb2 import Empty
 from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 from google.pubsub_v1.types import pubsub
 
+from emulator import apis
 from emulator.errors import not_found
-from emulator.rpc import SYSTEM
+from emulator.rpc import SYSTEM, Call
 from emulator.server import Emulator
 from emulator.world import World, WorldSettings
 
@@ -78,6 +80,78 @@ def test_the_first_repository_is_trusted_unless_another_is_named(settings: World
     assert settings.trusted == "my-org/my-repository"
     assert several.trusted == "a/b"
     assert replace(several, trusted_repository="c/d").trusted == "c/d"
+
+
+@pytest.fixture
+def new(settings: WorldSettings) -> Iterator[World]:
+    """A project that nobody has set up."""
+    world = World(replace(settings, is_set_up=False))
+    yield world
+    world.close()
+
+
+def test_in_a_new_project_only_the_owner_is_there(new: World) -> None:
+    policy = new.policies.get("projects/my-project")
+    accounts = new.iam.list_service_accounts(
+        iam_admin_v1.ListServiceAccountsRequest(name="projects/my-project"), SYSTEM
+    )
+    roles = new.iam.list_roles(iam_admin_v1.ListRolesRequest(parent="projects/my-project"), SYSTEM)
+
+    assert [(b.role, list(b.members)) for b in policy.bindings] == [("roles/owner", ["user:owner@example.com"])]
+    assert new.policies.names() == ["projects/my-project"]
+    assert (list(accounts.accounts), list(roles.roles), list(new.workload_identity)) == ([], [], [])
+    assert new.iam.find(new.iam.deployer) is None
+    assert not any(new.service_usage.has_role(host) for host, api in apis.APIS.items() if api.agent)
+    with pytest.raises(LookupError, match="not set up"):
+        _ = new.sts.provider
+
+
+def test_in_a_new_project_the_apis_are_off_that_google_does_not_switch_on(new: World) -> None:
+    assert new.service_usage.enabled() == [host for host, api in sorted(apis.APIS.items()) if api.on_by_default]
+
+
+def test_the_owner_of_a_new_project_may_do_all_that_it_takes_to_set_it_up(new: World) -> None:
+    owner = Call("x", "user:owner@example.com")
+    asked = [
+        "iam.roles.create",
+        "iam.serviceAccounts.create",
+        "iam.serviceAccounts.setIamPolicy",
+        "iam.workloadIdentityPoolProviders.create",
+        "iam.workloadIdentityPools.create",
+        "resourcemanager.projects.setIamPolicy",
+        "serviceusage.services.enable",
+    ]
+
+    assert new.access.held(owner, "projects/my-project", asked) == asked
+
+
+def test_a_project_that_is_set_up_has_what_its_owner_has_made(world: World) -> None:
+    deployer = f"serviceAccount:{world.iam.deployer}"
+
+    assert world.policies.members("projects/my-project", "projects/my-project/roles/octue_deployer") == {deployer}
+    assert all(world.service_usage.has_role(host) for host in apis.APIS)
+    assert world.service_usage.is_enabled("run.googleapis.com")
+    assert [each.name.rpartition("/")[2] for each in world.workload_identity] == ["github", "octue"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "connected"),
+    [
+        ({}, ["a/b", "c/d"]),
+        ({"is_set_up": False}, []),
+        ({"connected_repositories": ["c/d"]}, ["c/d"]),
+        ({"connected_repositories": ["c/d"], "is_set_up": False}, ["c/d"]),
+    ],
+)
+def test_cloud_build_knows_the_repositories_that_are_connected(
+    settings: WorldSettings, tmp_path: Path, changes: dict[str, Any], connected: list[str]
+) -> None:
+    world = World(replace(settings, repositories={"a/b": tmp_path, "c/d": tmp_path}, **changes))
+
+    found = list(world.cloud_build.connected.values())
+
+    world.close()
+    assert found == connected
 
 
 def test_closing_a_world_ends_the_threads_that_it_began(settings: WorldSettings) -> None:

@@ -191,6 +191,23 @@ def test_a_trigger_name_is_taken_once(client: cloudbuild_v1.CloudBuildClient) ->
         create(client)
 
 
+def test_a_repository_must_be_connected_by_a_person(world: World, client: cloudbuild_v1.CloudBuildClient) -> None:
+    connected = dict(world.cloud_build.connected)
+    world.cloud_build.connected.clear()
+    page = "https://console.cloud.google.com/cloud-build/triggers/connect?project=123456789012"
+
+    with pytest.raises(exceptions.FailedPrecondition) as refusal:
+        create(client)
+
+    assert refusal.value.message == (
+        f"Repository mapping does not exist. Please visit {page} to connect a repository to your project"
+    )
+    for repository in connected.values():
+        world.cloud_build.connect(repository)
+    create(client)
+    assert world.cloud_build.connected == connected
+
+
 SECOND_GENERATION = {"repository": CONNECTED, "push": {"branch": "^main$"}}
 
 

@@ -288,6 +288,38 @@ def test_the_service_agent_must_be_ready(create: Callable[..., types.Trigger], w
     create()
 
 
+AGENT = "serviceAccount:service-123456789012@gcp-sa-eventarc.iam.gserviceaccount.com"
+
+
+def take_role_of_agent(world: World) -> None:
+    policy = world.policies.get("projects/my-project")
+    for place in reversed([n for n, b in enumerate(policy.bindings) if b.role == "roles/eventarc.serviceAgent"]):
+        del policy.bindings[place]
+    world.policies.seed("projects/my-project", policy)
+
+
+def test_the_service_agent_must_have_its_role(create: Callable[..., types.Trigger], world: World) -> None:
+    take_role_of_agent(world)
+    with pytest.raises(exceptions.FailedPrecondition, match="verify that it has Eventarc Service Agent role"):
+        create()
+
+    policy = world.policies.get("projects/my-project")
+    policy.bindings.add(role="roles/eventarc.serviceAgent", members=[AGENT])
+    world.policies.set("projects/my-project", policy)
+    create()
+
+
+def test_the_first_trigger_makes_the_service_agent_with_its_role(
+    create: Callable[..., types.Trigger], world: World
+) -> None:
+    take_role_of_agent(world)
+    world.service_usage._agents.clear()
+
+    create()
+
+    assert world.policies.members("projects/my-project", "roles/eventarc.serviceAgent") == {AGENT}
+
+
 WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"event_filters": []}, exceptions.InvalidArgument, "exactly one event filter"),
     (

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from typing import Any
+
 import grpc
 import pytest
 import requests
@@ -9,9 +13,14 @@ from google.cloud.iam_admin_v1 import types
 from google.cloud.iam_admin_v1.services.iam.transports import IAMGrpcTransport
 from google.iam.v1 import policy_pb2
 
+from emulator import permissions
+from emulator.known_permissions import KNOWN
+from emulator.rpc import Call
 from emulator.server import Emulator
+from tests.emulator.calls import caller
 
 PROJECT = "projects/my-project"
+OCTUE_ROLE = f"{PROJECT}/roles/octue_service_user"
 EMAIL = "sum-runner@my-project.iam.gserviceaccount.com"
 NAME = f"{PROJECT}/serviceAccounts/{EMAIL}"
 
@@ -152,7 +161,7 @@ def test_the_trusted_repository_may_act_as_the_deployer(emulator: Emulator, iam:
 
 
 def test_the_octue_role_is_there(iam: iam_admin_v1.IAMClient) -> None:
-    role = iam.get_role(request={"name": f"{PROJECT}/roles/octue_service_user"})
+    role = iam.get_role(request={"name": OCTUE_ROLE})
 
     assert role.title == "octue-service-user"
     assert "pubsub.topics.publish" in role.included_permissions
@@ -181,3 +190,146 @@ def test_over_http_errors_have_the_list_of_googles_older_apis(emulator: Emulator
     assert response.json()["error"]["errors"] == [
         {"domain": "global", "message": "Unknown service account", "reason": "notFound"}
     ]
+
+
+MY_ROLE = f"{PROJECT}/roles/my_role"
+
+
+def make_role(iam: iam_admin_v1.IAMClient, *permissions: str) -> types.Role:
+    role = {"title": "Mine", "included_permissions": permissions, "stage": types.Role.RoleLaunchStage.GA}
+    return iam.create_role(request={"parent": PROJECT, "role_id": "my_role", "role": role})
+
+
+@pytest.mark.parametrize("unknown", ["run.services.gett", "resourcemanager.projects.list", "run.*"])
+def test_a_role_includes_only_permissions_that_there_are(iam: iam_admin_v1.IAMClient, unknown: str) -> None:
+    with pytest.raises(exceptions.InvalidArgument, match=re.escape(f"Permission {unknown} is not valid.")):
+        make_role(iam, "run.services.get", unknown)
+
+    role = make_role(iam, "run.services.get")
+    with pytest.raises(exceptions.InvalidArgument, match="is not valid"):
+        iam.update_role(
+            request={
+                "name": role.name,
+                "role": {"included_permissions": [unknown]},
+                "update_mask": {"paths": ["included_permissions"]},
+            }
+        )
+
+
+def test_the_mask_says_what_of_a_role_is_changed(iam: iam_admin_v1.IAMClient) -> None:
+    before = make_role(iam, "run.services.get")
+
+    changed = iam.update_role(
+        request={
+            "name": MY_ROLE,
+            "role": {"title": "Not this", "included_permissions": ["run.services.list"]},
+            "update_mask": {"paths": ["included_permissions"]},
+        }
+    )
+
+    assert (changed.title, list(changed.included_permissions)) == ("Mine", ["run.services.list"])
+    assert changed.etag != before.etag
+    assert iam.get_role(request={"name": MY_ROLE}) == changed
+
+
+def test_a_role_that_somebody_else_has_changed_is_not_overwritten(iam: iam_admin_v1.IAMClient) -> None:
+    before = make_role(iam, "run.services.get")
+    change = {"name": MY_ROLE, "role": {"title": "New", "etag": before.etag}, "update_mask": {"paths": ["title"]}}
+    iam.update_role(request=change)
+
+    with pytest.raises(exceptions.Aborted, match="concurrent"):
+        iam.update_role(request=change)
+
+
+def test_a_role_that_is_deleted_grants_nothing_and_can_be_taken_back(
+    emulator: Emulator, iam: iam_admin_v1.IAMClient
+) -> None:
+    access, anna = emulator.world.access, Call("x", "user:anna@example.com")
+    make_role(iam, "run.services.get")
+    policy = emulator.world.policies.get(PROJECT)
+    policy.bindings.add(role=MY_ROLE, members=[anna.principal])
+    emulator.world.policies.set(PROJECT, policy)
+    assert access.holds(anna, "run.services.get", PROJECT)
+
+    assert iam.delete_role(request={"name": MY_ROLE}).deleted
+
+    assert not access.holds(anna, "run.services.get", PROJECT)
+    assert iam.get_role(request={"name": MY_ROLE}).deleted
+    assert MY_ROLE not in {role.name for role in iam.list_roles(request={"parent": PROJECT})}
+    assert MY_ROLE in {role.name for role in iam.list_roles(request={"parent": PROJECT, "show_deleted": True})}
+    with pytest.raises(exceptions.FailedPrecondition, match=r"role_id \(my_role\) which has been marked for deletion"):
+        make_role(iam, "run.services.get")
+    with pytest.raises(exceptions.FailedPrecondition, match="deleted"):
+        iam.update_role(request={"name": MY_ROLE, "role": {"title": "New"}})
+    with pytest.raises(exceptions.FailedPrecondition, match="already deleted"):
+        iam.delete_role(request={"name": MY_ROLE})
+
+    iam.undelete_role(request={"name": MY_ROLE})
+
+    assert access.holds(anna, "run.services.get", PROJECT)
+    with pytest.raises(exceptions.FailedPrecondition, match="not deleted"):
+        iam.undelete_role(request={"name": MY_ROLE})
+
+
+def test_the_list_of_roles_says_what_they_include_where_it_is_asked_for(iam: iam_admin_v1.IAMClient) -> None:
+    make_role(iam, "run.services.get")
+
+    basic = {role.name: role for role in iam.list_roles(request={"parent": PROJECT, "page_size": 2})}
+    full = {role.name: role for role in iam.list_roles(request={"parent": PROJECT, "view": types.RoleView.FULL})}
+
+    assert basic.keys() == full.keys() == {MY_ROLE, OCTUE_ROLE, f"{PROJECT}/roles/octue_deployer"}
+    assert not basic[MY_ROLE].included_permissions
+    assert list(full[MY_ROLE].included_permissions) == ["run.services.get"]
+
+
+def test_roles_are_made_changed_and_deleted_over_http(emulator: Emulator) -> None:
+    call, roles = caller(emulator), f"iam.googleapis.com/v1/{PROJECT}/roles"
+    made = call("POST", roles, {"roleId": "my_role", "role": {"includedPermissions": ["run.services.get"]}})
+
+    changed = call("PATCH", f"{roles}/my_role?updateMask=title", {"title": "New", "etag": made["etag"]})
+
+    assert changed == made | {"title": "New", "etag": changed["etag"]}
+    assert call("DELETE", f"{roles}/my_role")["deleted"]
+    call("POST", f"{roles}/my_role:undelete", {})
+    assert changed | {"etag": ""} == call("GET", f"{roles}/my_role") | {"etag": ""}
+    assert {role["name"] for role in call("GET", roles)["roles"]} >= {MY_ROLE, OCTUE_ROLE}
+
+
+@pytest.mark.parametrize(("title", "description"), [("x" * 101, ""), ("", "x" * 301)])
+def test_the_texts_of_a_role_have_limits(iam: iam_admin_v1.IAMClient, title: str, description: str) -> None:
+    role = {"title": title, "description": description}
+
+    with pytest.raises(exceptions.InvalidArgument, match="at most"):
+        iam.create_role(request={"parent": PROJECT, "role_id": "my_role", "role": role})
+
+
+def test_what_can_be_included_is_what_there_is(iam: iam_admin_v1.IAMClient) -> None:
+    resource = f"//cloudresourcemanager.googleapis.com/{PROJECT}"
+
+    found = iam.query_testable_permissions(request={"full_resource_name": resource})
+
+    assert {permission.name for permission in found} == KNOWN
+
+
+class Anything:
+    """A request that has every field, each of which names a topic."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self if name != "resource" else f"{PROJECT}/topics/t"
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([self])
+
+    def __str__(self) -> str:
+        return f"{PROJECT}/topics/t"
+
+
+def test_every_permission_that_a_call_asks_for_can_be_in_a_role() -> None:
+    asked = {
+        demand.permission
+        for demands in permissions.OF_METHODS.values()
+        for demand in (each for demanded in demands if demanded.__name__ == "demanded" for each in demanded(Anything()))
+    }
+
+    assert len(asked) > 70
+    assert asked <= KNOWN

@@ -17,6 +17,7 @@ from emulator.server import Emulator
 from emulator.services.sts import TokenError
 from emulator.tokens import SigningKey
 from emulator.world import World
+from tests.emulator.calls import caller
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 JWT_TYPE = "urn:ietf:params:oauth:token-type:jwt"
@@ -156,6 +157,79 @@ def test_a_wrong_request_is_refused(world: World, change: dict[str, str], error:
         world.sts.exchange(form(world, github_token(world), **change))
 
     assert refusal.value.error == error
+
+
+POOL = "iam.googleapis.com/v1/projects/my-project/locations/global/workloadIdentityPools/github"
+
+
+@pytest.mark.parametrize("what", [POOL, f"{POOL}/providers/octue"], ids=["pool", "provider"])
+@pytest.mark.parametrize("how", ["deleted", "disabled"])
+def test_what_is_deleted_or_disabled_lets_nobody_in_until_it_is_taken_back(
+    emulator: Emulator, what: str, how: str
+) -> None:
+    world, call = emulator.world, caller(emulator)
+    asked = form(world, github_token(world))
+    if how == "deleted":
+        call("DELETE", what)
+    else:
+        call("PATCH", f"{what}?updateMask=disabled", {"disabled": True})
+
+    with pytest.raises(TokenError, match="invalid_target: The target service"):
+        world.sts.exchange(asked)
+
+    if how == "deleted":
+        call("POST", f"{what}:undelete", {})
+    else:
+        call("PATCH", f"{what}?updateMask=disabled", {"disabled": False})
+    world.sts.exchange(asked)
+
+
+def test_a_provider_that_is_made_lets_in_whom_its_condition_accepts(emulator: Emulator) -> None:
+    world = emulator.world
+    provider = {
+        "oidc": {"issuerUri": "https://token.actions.githubusercontent.com"},
+        "attributeMapping": {"google.subject": "assertion.sub", "attribute.mine": "assertion.repository_owner"},
+        "attributeCondition": "assertion.repository_owner == 'other'",
+    }
+    caller(emulator)("POST", f"{POOL}/providers?workloadIdentityPoolProviderId=other", provider)
+    name = "projects/123456789012/locations/global/workloadIdentityPools/github/providers/other"
+    audience = {"audience": f"//iam.googleapis.com/{name}"}
+
+    token = github_token(world, f"https://iam.googleapis.com/{name}", repository="other/x")
+    identity = world.tokens.identify(world.sts.exchange(form(world, token, **audience))["access_token"])
+
+    assert any(member.endswith("/workloadIdentityPools/github/attribute.mine/other") for member in identity.members)
+    with pytest.raises(TokenError, match="unauthorized_client"):
+        world.sts.exchange(form(world, github_token(world, f"https://iam.googleapis.com/{name}"), **audience))
+    with pytest.raises(TokenError, match="does not match the expected audience"):
+        world.sts.exchange(form(world, github_token(world, repository="other/x"), **audience))
+
+
+def test_a_provider_with_audiences_of_its_own_accepts_these_alone(world: World) -> None:
+    usual = github_token(world)
+    world.sts.provider = replace(world.sts.provider, audiences=("https://octue.example.com",))
+
+    world.sts.exchange(form(world, github_token(world, "https://octue.example.com")))
+    with pytest.raises(TokenError, match="does not match the expected audience"):
+        world.sts.exchange(form(world, usual))
+
+
+def test_a_token_of_github_is_not_one_of_another_issuer(world: World) -> None:
+    world.sts.provider = replace(world.sts.provider, issuer="https://tokens.example.com")
+
+    with pytest.raises(TokenError, match=r"does not match the expected ones: https://tokens\.example\.com/"):
+        world.sts.exchange(form(world, github_token(world)))
+
+
+def test_the_service_that_exchanges_tokens_can_be_off(emulator: Emulator) -> None:
+    asked = form(emulator.world, github_token(emulator.world))
+    emulator.world.service_usage.disable("sts.googleapis.com")
+
+    response = requests.post(f"{emulator.world.base_url}/sts.googleapis.com/v1/token", data=asked, timeout=5)
+
+    assert response.status_code == 403
+    assert response.json()["error"] == "access_denied"
+    assert "Security Token Service API has not been used" in response.json()["error_description"]
 
 
 def test_over_http_a_refusal_has_the_shape_of_oauth(emulator: Emulator) -> None:
