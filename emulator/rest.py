@@ -73,6 +73,10 @@ _IAM_ROUTES = (
     ("POST", "/v1/{parent=projects/*}/roles", "*", "CreateRole"),
 )
 
+# google-cloud-logging has no REST transport either: google/logging/v2/logging.proto has this.
+_LOGGING_HOST = "logging.googleapis.com"
+_LOGGING_ROUTE = ("POST", "/v2/entries:list", "*", "google.logging.v2.LoggingServiceV2/ListLogEntries")
+
 # Cloud Build's client library leaves these out: its service configuration, cloudbuild_v1.yaml, has them.
 _OPERATION_TEMPLATES = ("/v1/{name=operations/**}", "/v1/{name=projects/*/locations/*/operations/*}")
 
@@ -161,6 +165,7 @@ def build(dispatcher: Dispatcher) -> Rest:
     for host, module, service in _APIS:
         routes.setdefault(host, []).extend(_library_routes(module, service, implemented))
     routes[_IAM_HOST] = [_route(*route[:3], f"{_IAM_SERVICE}/{route[3]}") for route in _IAM_ROUTES]
+    routes[_LOGGING_HOST] = [_route(*_LOGGING_ROUTE)]
     operation = f"{_MIXINS[0]}/GetOperation"
     routes["cloudbuild.googleapis.com"] += [_route("GET", path, "", operation) for path in _OPERATION_TEMPLATES]
     # A template that ends in a verb goes before one whose last variable would swallow the verb.

@@ -303,9 +303,9 @@ def test_steps_really_run_with_substitutions_in_them(client: cloudbuild_v1.Cloud
         substitutions={"_GREETING": "hello"},
     )
     lines = world.cloud_build.log(done.id).splitlines()
-    assert any(line.startswith("hello hello /") and line.endswith("my-project main") for line in lines)
-    assert "server.py" in lines
-    assert "kept" in lines
+    assert any(line.startswith("Step #0: hello hello /") and line.endswith("my-project main") for line in lines)
+    assert "Step #0: server.py" in lines
+    assert "Step #1: kept" in lines
 
 
 def test_a_run_may_set_substitutions(client: cloudbuild_v1.CloudBuildClient, world: World) -> None:
