@@ -207,10 +207,10 @@ class _Field:
         if operator_ in {"=~", "!~"}:
             pattern = _pattern(wanted)
             return lambda value: (pattern.search(_text(value)) is None) == (operator_ == "!~")
-        lowered = wanted.lower()
+        folded = wanted.casefold()
         if order is None:
-            return lambda value: lowered in _text(value).lower()
-        return lambda value: order(*_comparable(value, lowered))
+            return lambda value: folded in _text(value).casefold()
+        return lambda value: order(*_comparable(value, folded))
 
 
 def _comparable(value: Any, wanted: str) -> tuple[Any, Any]:
@@ -220,7 +220,7 @@ def _comparable(value: Any, wanted: str) -> tuple[Any, Any]:
             return float(value), float(wanted)
         except ValueError:
             pass
-    return _text(value).lower(), wanted
+    return _text(value).casefold(), wanted
 
 
 def _text(value: Any) -> str:
@@ -276,15 +276,12 @@ def _field_of(descriptor: Descriptor, path: Sequence[str]) -> _Field | None:
         return None if rest else _Field(lambda message: getattr(message, name), kind)
     if message_type.full_name == _TIMESTAMP:
         return None if rest else _Field(lambda message: getattr(message, name).ToNanoseconds(), _TIMESTAMP)
-    if message_type.full_name == _STRUCT or message_type.GetOptions().map_entry:
-        return _Field(lambda message: _inside(_as_dict(message, name), rest))
+    if message_type.full_name == _STRUCT:
+        return _Field(lambda message: _inside(json_format.MessageToDict(getattr(message, name)), rest))
+    if message_type.GetOptions().map_entry:
+        return _Field(lambda message: _inside(getattr(message, name), rest))
     inner = _field_of(message_type, rest)
     return inner and _Field(lambda message: inner.read(getattr(message, name)), inner.kind)
-
-
-def _as_dict(message: Any, name: str) -> Mapping[str, Any]:
-    value = getattr(message, name)
-    return value if isinstance(value, Mapping) else json_format.MessageToDict(value)
 
 
 def _inside(value: Any, path: Sequence[str]) -> Any:
@@ -295,8 +292,8 @@ def _inside(value: Any, path: Sequence[str]) -> Any:
 
 def _anywhere(wanted: str) -> Predicate:
     """Whether any field of an entry has a text in it."""
-    lowered = wanted.lower()
-    return lambda entry: any(lowered in _text(leaf).lower() for leaf in _leaves(json_format.MessageToDict(entry)))
+    folded = wanted.casefold()
+    return lambda entry: any(folded in _text(leaf).casefold() for leaf in _leaves(json_format.MessageToDict(entry)))
 
 
 def _leaves(value: Any) -> Iterator[Any]:

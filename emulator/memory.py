@@ -26,19 +26,14 @@ def used(session: int, *, worth_counting: int = 0) -> int:
 
 
 def _members(session: int) -> Iterator[int]:
-    for number in (int(name) for name in _names(_PROC) if name.isdecimal()):
-        with contextlib.suppress(OSError, IndexError):
-            # The name of a program stands in brackets before, and may hold anything: proc_pid_stat(5).
-            fields = (_PROC / str(number) / "stat").read_bytes().rpartition(b")")[2].split()
-            if int(fields[3]) == session:
-                yield number
-
-
-def _names(folder: Path) -> list[str]:
     try:
-        return os.listdir(folder)  # noqa: PTH208 - names are enough, and this is done often
+        names = os.listdir(_PROC)  # noqa: PTH208 - the names are enough, and this is done often
     except OSError:
-        return []
+        return
+    for number in (int(name) for name in names if name.isdecimal()):
+        with contextlib.suppress(OSError):  # it has ended
+            if os.getsid(number) == session:
+                yield number
 
 
 def _resident(process: int) -> int:

@@ -294,8 +294,8 @@ class Instance:
             program_command(command or image.command, folder),
             directory=directory,
             variables={**program_variables(image, folder), **variables, "PORT": str(self.port)},
-            write=output.stdout,
-            write_error=output.stderr,
+            write=self._inside(output.stdout),
+            write_error=self._inside(output.stderr),
         )
         self._watcher = threading.Thread(target=self._watch, name=f"end of {folder.name}", daemon=True)
         self._watcher.start()
@@ -320,6 +320,10 @@ class Instance:
         self._process.stop()
         self._watcher.join()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _inside(self, write: Callable[[str], None]) -> Callable[[str], None]:
+        """Writes lines with the paths of this machine made paths inside the image again."""
+        return lambda line: write(line.replace(str(self._folder), ""))
 
     def _watch(self) -> None:
         """Kill the program when it uses too much memory, and tell how it ends."""
