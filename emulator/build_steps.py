@@ -30,8 +30,9 @@ _WORKSPACE = PurePosixPath("/workspace")
 
 
 class StepError(Exception):
-    """Why a step failed, in one plain line.
+    """A step failed.
 
+    :param message: why, in one plain line: what its builder says last; empty where a program has said so itself.
     :param code: the exit code.
     """
 
@@ -177,7 +178,7 @@ class Workspace:
         if code is None:
             raise StepError("the step was stopped")
         if code:
-            raise StepError(f"step exited with non-zero status: {code}", code)
+            raise StepError("", code)
 
     def _install_gcloud(self) -> Path:
         folder = self.home / "bin"

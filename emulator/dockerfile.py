@@ -270,11 +270,11 @@ class _Build:
         below = _below(self._context, source)
         paths = sorted(self._context.glob(source.lstrip("/"))) if _PATTERN.search(source) else [below]
         if not paths or not all(path.exists() for path in paths):
-            raise BuildError(f"COPY failed: file not found in build context or excluded by .dockerignore: {source}")
+            raise _not_in_context(source)
         ignored = _Ignored.read(self._context)
         for path in paths:
             if not path.is_dir() and ignored(path.relative_to(self._context).as_posix()):
-                raise BuildError(f"COPY failed: file not found in build context or excluded by .dockerignore: {source}")
+                raise _not_in_context(source)
             yield path
 
     def _run(self, value: str) -> None:
@@ -300,13 +300,13 @@ class _Build:
             directory.mkdir(parents=True, exist_ok=True)
             nothing = "".join(f"{name}() {{ :; }}; " for name in sorted(_NO_EFFECT))
             shell = ["/bin/sh", "-c", nothing + line]
-            self._execute(shell, layer, directory=directory)
+            self._execute(shell, layer, directory=directory, shown=f"/bin/sh -c {line}")
 
         variables = json.dumps({**configuration.arguments, **configuration.variables}, sort_keys=True)
         key = _hash(before.key, "RUN", line, configuration.working_directory, variables)
         self._layer = self._cached(key, make)
 
-    def _execute(self, command: Sequence[str], layer: _Layer, *, directory: Path) -> None:
+    def _execute(self, command: Sequence[str], layer: _Layer, *, directory: Path, shown: str = "") -> None:
         image = Image("", layer.files, layer.environment, variables=self._configuration.variables)
         variables = {
             **processes.program_variables(image, layer.files),
@@ -321,7 +321,7 @@ class _Build:
         if code is None:
             raise BuildError("the build was stopped")
         if code:
-            raise BuildError(f"The command '{' '.join(command)[-200:]}' returned a non-zero code: {code}")
+            raise BuildError(f"The command '{shown or shlex.join(command)}' returned a non-zero code: {code}")
 
     def _cached(self, key: str, make: Callable[[_Layer], None], *, environment: Path | None = None) -> _Layer:
         """The layer of that key, made where no earlier build has made it.
@@ -489,6 +489,12 @@ def _copy_file(source: Path, files: Path, inside: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     shutil.copy(source, target, follow_symlinks=False)
+
+
+def _not_in_context(source: str) -> BuildError:
+    return BuildError(
+        f"COPY failed: file not found in build context or excluded by .dockerignore: stat {source}: file does not exist"
+    )
 
 
 class _Ignored:

@@ -27,6 +27,7 @@ class Instances:
     """The instances of a revision.
 
     :param start: starts one.
+    :param not_listening: told of one that did not listen: whether it still ran then.
     :param clock: the emulator's time, by which instances are idle.
     :param concurrency: requests that one instance takes at once.
     :param maximum: how many instances there may be.
@@ -39,6 +40,7 @@ class Instances:
         start: Callable[[], Instance],
         clock: Clock,
         *,
+        not_listening: Callable[[bool], None],
         concurrency: int,
         maximum: int,
         startup_seconds: float,
@@ -46,6 +48,7 @@ class Instances:
     ) -> None:
         self._start = start
         self._clock = clock
+        self._not_listening = not_listening
         self._concurrency = concurrency
         self._maximum = maximum
         self._startup_seconds = startup_seconds
@@ -149,6 +152,9 @@ class Instances:
         try:
             instance = self._start()
             if not instance.wait_until_it_listens(self._startup_seconds):
+                is_late = instance.running
+                instance.stop()
+                self._not_listening(is_late)
                 raise NotListeningError("The container failed to start and listen.")
             slot.set(instance)
         except BaseException:

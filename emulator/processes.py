@@ -7,7 +7,6 @@ kills the whole group.
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import os
 import re
@@ -18,11 +17,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
+from emulator import memory
 from emulator.images import Image
+from emulator.logs import Severity
 
 # Where programs look for certificates, and for the proxies that stand between this machine and the network.
 CERTIFICATE_VARIABLES = (
@@ -34,14 +36,20 @@ CERTIFICATE_VARIABLES = (
 )
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-_KEPT_LINES = 10_000
 _GRACE_SECONDS = 5.0
 _LOOK_SECONDS = 0.1
+_MEBIBYTE = 1024**2
 
-# SIGTERM reaches the whole group; the supervisor outlives it to give the program's own exit code. The handler is a
-# function because an ignored signal would stay ignored in the program.
+# https://cloud.google.com/run/docs/troubleshooting#memory
+_TOO_MUCH_MEMORY = (
+    "Memory limit of {limit} MiB exceeded with {used} MiB used. Consider increasing the memory limit, see "
+    "https://cloud.google.com/run/docs/configuring/memory-limits"
+)
+
+# SIGTERM reaches the whole group; the supervisor outlives it to end as the program does: with its exit code, or by the
+# same signal. The handler is a function because an ignored signal would stay ignored in the program.
 _SUPERVISOR = """
-import os, signal, subprocess, sys, threading
+import os, resource, signal, subprocess, sys, threading
 
 def end_with_the_emulator():
     os.read(0, 1)
@@ -55,42 +63,15 @@ except OSError as error:
     print(f"{sys.argv[1]}: {error.strerror}", flush=True)
     os._exit(127)
 code = program.wait()
-os._exit(code if code >= 0 else 128 - code)
+if code < 0:
+    try:
+        signal.signal(-code, signal.SIG_DFL)
+    except OSError:
+        pass
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.kill(os.getpid(), -code)
+os._exit(code)
 """
-
-
-@dataclass(frozen=True)
-class LogLine:
-    """One line that a program wrote.
-
-    :param time: seconds since the epoch.
-    :param text: without the line's end.
-    """
-
-    time: float
-    text: str
-
-
-class Log:
-    """The newest lines of one or several programs.
-
-    :param clock: gives the time of a line, seconds since the epoch.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
-        self._lines: collections.deque[LogLine] = collections.deque(maxlen=_KEPT_LINES)
-
-    def write(self, text: str) -> None:
-        """Keep a line; the oldest gives way when there are too many."""
-        self._lines.append(LogLine(self._clock(), text))
-
-    def __iter__(self) -> Iterator[LogLine]:
-        return iter(tuple(self._lines))
-
-    def text(self) -> str:
-        """All lines that were kept, joined."""
-        return "".join(f"{line.text}\n" for line in self)
 
 
 class Process:
@@ -99,11 +80,18 @@ class Process:
     :param command: program and arguments.
     :param directory: where it runs.
     :param variables: its whole environment.
-    :param write: called with every line of its output, standard and error together, from a thread of its own.
+    :param write: called with every line of its output, from a thread of its own.
+    :param write_error: the same for its standard error; with the output, in their order, where ``None``.
     """
 
     def __init__(
-        self, command: Sequence[str], *, directory: Path, variables: Mapping[str, str], write: Callable[[str], None]
+        self,
+        command: Sequence[str],
+        *,
+        directory: Path,
+        variables: Mapping[str, str],
+        write: Callable[[str], None],
+        write_error: Callable[[str], None] | None = None,
     ) -> None:
         self._supervisor = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _SUPERVISOR, *command],
@@ -111,28 +99,49 @@ class Process:
             env=dict(variables),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE if write_error else subprocess.STDOUT,
             text=True,
             errors="replace",
             start_new_session=True,
         )
-        self._write = write
-        self._reader = threading.Thread(target=self._read, name=f"output of {command[0]}", daemon=True)
-        self._reader.start()
+        outputs = ((self._supervisor.stdout, write), (self._supervisor.stderr, write_error))
+        self._readers = [
+            threading.Thread(target=_read, args=output, name=f"output of {command[0]}", daemon=True)
+            for output in outputs
+            if output[0]
+        ]
+        for reader in self._readers:
+            reader.start()
 
     @property
     def running(self) -> bool:
         """Whether the program has not ended yet."""
         return self._supervisor.poll() is None
 
+    @property
+    def ended_by(self) -> int:
+        """The number of the signal that ended the program; 0 where it runs, or has ended by itself."""
+        return max(0, -(self._supervisor.poll() or 0))
+
     def wait(self, seconds: float | None = None) -> int | None:
-        """The program's exit code, or None where it still runs after that many seconds."""
+        """The program's exit code as a shell gives it, or None where it still runs after that many seconds."""
         try:
             code = self._supervisor.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
         self._end()
-        return code
+        return code if code >= 0 else 128 - code
+
+    def memory(self, worth_counting: int = 0) -> int:
+        """Bytes of memory that the program and all it started use; 0 where this machine does not tell.
+
+        :param worth_counting: bytes; more than that is counted with care.
+        """
+        return memory.used(self._supervisor.pid, worth_counting=worth_counting)
+
+    def kill(self) -> None:
+        """End the program with all it started at once."""
+        self._signal(signal.SIGKILL)
 
     def stop(self, grace: float = _GRACE_SECONDS) -> None:
         """Ask the program to end, and kill it with all it started when that takes longer than ``grace`` seconds."""
@@ -146,7 +155,8 @@ class Process:
         # Children that outlived the program go too; they would otherwise hold its output open.
         self._signal(signal.SIGKILL)
         self._supervisor.wait()
-        self._reader.join(_GRACE_SECONDS)
+        for reader in self._readers:
+            reader.join(_GRACE_SECONDS)
         if self._supervisor.stdin:
             self._supervisor.stdin.close()
 
@@ -154,11 +164,11 @@ class Process:
         with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS says the latter of a group of zombies
             os.killpg(self._supervisor.pid, number)
 
-    def _read(self) -> None:
-        assert self._supervisor.stdout is not None  # noqa: S101 - Popen was told to make a pipe
-        with self._supervisor.stdout as output:
-            for line in output:
-                self._write(line.rstrip("\r\n"))
+
+def _read(output: IO[str], write: Callable[[str], None]) -> None:
+    with output:
+        for line in output:
+            write(line.rstrip("\r\n"))
 
 
 def run(
@@ -237,6 +247,20 @@ def _outside(value: str, files: Path) -> str:
     return ":".join(re.sub(r"^/.*", mapped, part) for part in value.split(":"))
 
 
+@dataclass(frozen=True)
+class Output:
+    """Where the lines of a container go.
+
+    :param stdout: called with every line of its standard output.
+    :param stderr: the same of its standard error.
+    :param system: called with what Cloud Run says of it, and how grave that is.
+    """
+
+    stdout: Callable[[str], None]
+    stderr: Callable[[str], None]
+    system: Callable[[str, Severity], None]
+
+
 class Instance:
     """A running container: an image's program that listens on the port it was given.
 
@@ -244,7 +268,8 @@ class Instance:
     :param folder: where the copy goes; it must not exist yet.
     :param command: exec form; the image's own where empty.
     :param variables: environment beside the image's own.
-    :param write: called with every line the program writes.
+    :param output: where its lines go.
+    :param memory: bytes that it may use; it is killed when it uses more, where this machine tells.
     """
 
     def __init__(
@@ -254,10 +279,14 @@ class Instance:
         folder: Path,
         command: Sequence[str],
         variables: Mapping[str, str],
-        write: Callable[[str], None],
+        output: Output,
+        memory: int,
     ) -> None:
         self.port = _free_port()
         self._folder = folder
+        self._output = output
+        self._memory = memory
+        self._is_to_end = False
         shutil.copytree(image.files, folder, symlinks=True)
         directory = program_directory(image.working_directory, folder)
         directory.mkdir(parents=True, exist_ok=True)
@@ -265,8 +294,11 @@ class Instance:
             program_command(command or image.command, folder),
             directory=directory,
             variables={**program_variables(image, folder), **variables, "PORT": str(self.port)},
-            write=write,
+            write=self._inside(output.stdout),
+            write_error=self._inside(output.stderr),
         )
+        self._watcher = threading.Thread(target=self._watch, name=f"end of {folder.name}", daemon=True)
+        self._watcher.start()
 
     @property
     def running(self) -> bool:
@@ -283,9 +315,30 @@ class Instance:
         return False
 
     def stop(self) -> None:
-        """End the program and remove its files."""
+        """End the program and remove its files; how it ended is told before, where it did so by itself."""
+        self._is_to_end = self._is_to_end or self.running
         self._process.stop()
+        self._watcher.join()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _inside(self, write: Callable[[str], None]) -> Callable[[str], None]:
+        """Writes lines with the paths of this machine made paths inside the image again."""
+        return lambda line: write(line.replace(str(self._folder), ""))
+
+    def _watch(self) -> None:
+        """Kill the program when it uses too much memory, and tell how it ends."""
+        while (code := self._process.wait(_LOOK_SECONDS)) is None:
+            used = self._process.memory(self._memory)
+            if used > self._memory:
+                text = _TOO_MUCH_MEMORY.format(limit=self._memory // _MEBIBYTE, used=used // _MEBIBYTE)
+                self._output.system(text, Severity.ERROR)
+                self._process.kill()
+                code = self._process.wait()
+                break
+        if not self._is_to_end:
+            signal_ = self._process.ended_by
+            how = f"terminated on signal {signal_}." if signal_ else f"called exit({code})."
+            self._output.system(f"Container {how}", Severity.WARNING)
 
 
 def _free_port() -> int:

@@ -30,6 +30,7 @@ class Propagation:
     :param eventarc_agent: from the first request for a trigger, or for the agent itself, until Eventarc can make one.
     :param github_lists: until an issue, a comment, a deployment or a status is in GitHub's lists; by its own address it
         is read at once.
+    :param log_entries: from when a log entry is written until it is listed.
     :param account_reads: until a service account that was made is read and listed; or the answers to requests for it
         in their order, as ``IAM_READ_FLAP``. Of these, those to reads after its creation count, which are ``GET 200``,
         ``GET 403`` or ``GET 404``, and after the last of them it is always read. Making it again is refused as ever.
@@ -41,6 +42,7 @@ class Propagation:
     topics: float = 0.0
     eventarc_agent: float = 0.0
     github_lists: float = 0.0
+    log_entries: float = 0.0
     account_reads: tuple[str, ...] | float = 0.0
 
     def __post_init__(self) -> None:

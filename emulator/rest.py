@@ -126,6 +126,10 @@ _IDENTITY_ROUTE = (
     "google.api.serviceusage.v1beta1.ServiceUsage/GenerateServiceIdentity",
 )
 
+# google-cloud-logging has no REST transport either: google/logging/v2/logging.proto has this.
+_LOGGING_HOST = "logging.googleapis.com"
+_LOGGING_ROUTE = ("POST", "/v2/entries:list", "*", "google.logging.v2.LoggingServiceV2/ListLogEntries")
+
 # Cloud Build's client library leaves these out: its service configuration, cloudbuild_v1.yaml, has them.
 _OPERATION_TEMPLATES = ("/v1/{name=operations/**}", "/v1/{name=projects/*/locations/*/operations/*}")
 
@@ -218,6 +222,7 @@ def build(dispatcher: Dispatcher) -> Rest:
         _route(*route[:3], f"{_POOLS_SERVICE}/{route[3].format('WorkloadIdentityPool')}") for route in _POOLS_ROUTES
     ]
     routes[_PROJECTS_HOST] += [_route(*route[:3], f"{_PROJECTS_SERVICE}/{route[3]}") for route in _PROJECTS_ROUTES]
+    routes[_LOGGING_HOST] = [_route(*_LOGGING_ROUTE)]
     operation = f"{_MIXINS[0]}/GetOperation"
     routes[_IAM_HOST] += [
         _route("GET", f"/v1/{{name={owner}/operations/*}}", "", operation) for owner in (_POOL, _PROVIDER)

@@ -83,6 +83,11 @@ def startup_seconds(template: run_v2.RevisionTemplate) -> float:
     return float(probe.initial_delay_seconds + (probe.period_seconds or 10) * (probe.failure_threshold or 3))
 
 
+def memory_bytes(template: run_v2.RevisionTemplate) -> int:
+    """How much memory a container may use."""
+    return int(_quantity("memory", template.containers[0].resources.limits["memory"]))
+
+
 def check_service_id(service_id: str) -> None:
     """Refuse a name that Cloud Run does not take.
 

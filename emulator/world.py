@@ -25,6 +25,7 @@ from emulator.services.eventarc import Eventarc
 from emulator.services.github import GitHub
 from emulator.services.iam import Iam
 from emulator.services.iam_credentials import IamCredentials
+from emulator.services.logging import Logging
 from emulator.services.operations import OperationsApi
 from emulator.services.pubsub import PubSub
 from emulator.services.resource_manager import Projects
@@ -51,6 +52,8 @@ class WorldSettings:
         ``repositories`` where empty.
     :param repository_visibility: of all repositories, ``public`` or ``private``; what is public can be read by anybody.
     :param seconds: how long each kind of operation takes, ``{"cloud_run create": 0.2}``.
+    :param startup_seconds: how long a container may take until it listens, at most; as its start-up probe says, four
+        minutes as a rule, where ``None``.
     :param idle_seconds: a Cloud Run instance without requests for that long is stopped.
     :param instance_pubsub_host: the ``PUBSUB_EMULATOR_HOST`` that Cloud Run's processes get; this emulator's own
         address where ``None``.
@@ -72,6 +75,7 @@ class WorldSettings:
     trusted_repository: str = ""
     repository_visibility: str = "public"
     seconds: Mapping[str, float] = field(default_factory=dict)
+    startup_seconds: float | None = None
     idle_seconds: float = 30.0
     instance_pubsub_host: str | None = None
     leaps: bool = False
@@ -117,6 +121,7 @@ class World:
         self.iam = Iam(self)
         self.projects = Projects(self)
         self.operations_api = OperationsApi(self)
+        self.logging = Logging(self)
         self.artifact_registry = ArtifactRegistry(self)
         self.pubsub = PubSub(self)
         self.eventarc = Eventarc(self)
@@ -140,6 +145,7 @@ class World:
             self.iam,
             self.projects,
             self.operations_api,
+            self.logging,
             self.artifact_registry,
             self.pubsub,
             self.eventarc,

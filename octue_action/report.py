@@ -165,7 +165,6 @@ def plan_summary(plan: Plan, deployments: Sequence[Deployment]) -> str:
         f"<h2>🔎 {_services(deployments)}: the plan</h2>",
         f"{_text(plan_sentence(plan))} Nothing was changed.",
         _regions_table(deployments),
-        *_region_advice(deployments),
         _plan_table(plan),
     )
 
@@ -290,7 +289,6 @@ def deployment_summary(
         *(_failure_block(outcome) for outcome in failed),
         *(_asked_blocks(asked) if asked is not None else ()),
         *(_how_to_ask(deployment, outcomes) for deployment in deployments if stands),
-        *(_region_advice(deployments) if stands and deed is DEPLOYMENT else ()),
         _table(("", "Resource", "Name", "What was done", "Time"), rows),
         f"<sub>Whole run: {seconds:.1f} s.</sub>",
     )
@@ -390,12 +388,6 @@ def _regions_table(deployments: Sequence[Deployment]) -> str:
 def _region_row(name: str) -> str:
     """A region and how clean its electricity is."""
     return f"<tr><th>Region</th><td>{_text(regions.described(name))}</td></tr>"
-
-
-def _region_advice(deployments: Sequence[Deployment]) -> list[str]:
-    """Where it is much cleaner near by, once for each region."""
-    names = dict.fromkeys(deployment.service.location for deployment in deployments)
-    return [_text(advice) for advice in map(regions.advice, names) if advice]
 
 
 def _how_to_ask(deployment: Deployment, outcomes: Sequence[Outcome]) -> str:

@@ -36,8 +36,9 @@ from emulator.errors import (
     permission_denied,
     unimplemented,
 )
+from emulator.logs import Log
 from emulator.operations import raw
-from emulator.processes import Log, certificate_variables
+from emulator.processes import certificate_variables
 from emulator.rpc import Call
 
 if TYPE_CHECKING:
@@ -61,13 +62,15 @@ PUSH_FAILED, PUSH_IMAGE_NOT_FOUND = (
     FailureType(FailureType.PUSH_FAILED),
     FailureType(FailureType.PUSH_IMAGE_NOT_FOUND),
 )
-CLOUD_LOGGING_ONLY, LEGACY, NO_LOGGING = (
+CLOUD_LOGGING_ONLY, LEGACY, GCS_ONLY, NO_LOGGING = (
     Logging(Logging.CLOUD_LOGGING_ONLY),
     Logging(Logging.LEGACY),
+    Logging(Logging.GCS_ONLY),
     Logging(Logging.NONE),
 )
 ALLOW_LOOSE = Substitution(Substitution.ALLOW_LOOSE)
 
+_LOG_ID = "cloudbuild"
 _TRIGGER_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,62}[A-Za-z0-9])?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _TIMEOUT_SECONDS = 600
@@ -102,6 +105,14 @@ class _Record:
     stopped: threading.Event = field(default_factory=threading.Event)
     ends_as: cloudbuild_v1.Build.Status = SUCCESS
 
+    def say(self, line: str, step: str = "MAIN") -> None:
+        """Log a line.
+
+        :param step: which wrote it.
+        """
+        labels = {"build_step": step, "build_tags": ",".join(self.build.tags)}
+        self.log.write(_LOG_ID, line, labels=labels)
+
 
 class CloudBuild:
     """``google.devtools.cloudbuild.v1.CloudBuild``.
@@ -135,7 +146,7 @@ class CloudBuild:
     def log(self, build_id: str) -> str:
         """What a build wrote."""
         with self._lock:
-            return self._builds[build_id].log.text()
+            return "".join(f"{line}\n" for line in self._builds[build_id].log.lines())
 
     def push(self, repository: str, ref: str, sha: str) -> list[str]:
         """Tell of a push to GitHub: starts the builds of the triggers that wait for it, and gives their ids.
@@ -380,7 +391,12 @@ class CloudBuild:
         }
         build_substitutions.put_in(build, {**dict(build.substitutions), **self._built_in(build, location)})
         self._set_source(build, trigger, full_name, commit)
-        return self._start(_Record(build, repository, commit, Log(self._world.clock.time)))
+        log = self._world.logging.log(
+            "build",
+            {"build_id": build.id, "build_trigger_id": trigger.id},
+            shown=build.options.logging not in (GCS_ONLY, NO_LOGGING),
+        )
+        return self._start(_Record(build, repository, commit, log))
 
     def _template(self, trigger: cloudbuild_v1.BuildTrigger, repository: Path, commit: str) -> cloudbuild_v1.Build:
         if not trigger.filename:
@@ -515,25 +531,25 @@ class CloudBuild:
             else:
                 build.status = FAILURE if "failure_info" in build else SUCCESS
             build.finish_time = self._world.clock.timestamp()
-        record.log.write("DONE" if build.status == SUCCESS else str(build.status.name))
+        if build.status != FAILURE:
+            record.say("DONE" if build.status == SUCCESS else str(build.status.name))
 
     def _run_in(self, record: _Record, folder: Path) -> None:
         build = record.build
-        record.log.write(f'starting build "{build.id}"')
-        record.log.write("FETCHSOURCE")
+        record.say(f'starting build "{build.id}"')
+        record.say("FETCHSOURCE")
         with self._timed(build, "FETCHSOURCE"):
             try:
                 _check_out(record.repository, record.commit, folder / "source")
             except SourceError as error:
-                record.log.write(str(error))
-                self._fail(build, FETCH_SOURCE_FAILED, str(error))
+                self._fail(record, FETCH_SOURCE_FAILED, str(error))
                 return
-        record.log.write("BUILD")
+        record.say("BUILD")
         workspace = self._workspace(record, folder)
         with self._timed(build, "BUILD"):
             succeeded = self._run_steps(record, workspace)
         if succeeded and build.images:
-            record.log.write("PUSH")
+            record.say("PUSH")
             with self._timed(build, "PUSH"):
                 self._push_images(record, workspace)
 
@@ -553,7 +569,7 @@ class CloudBuild:
                 gcloud.TOKEN_VARIABLE: self._world.tokens.issue_access_token(principal, frozenset({principal})),
             },
             secrets=self._secrets(record.build),
-            write=record.log.write,
+            write=record.say,
             stopped=record.stopped,
         )
 
@@ -571,25 +587,42 @@ class CloudBuild:
         for number, step in enumerate(record.build.steps):
             if record.stopped.is_set():
                 return False
-            record.log.write(f"Starting Step #{number}" + (f' - "{step.id}"' if step.id else ""))
-            began = self._world.clock.timestamp()
-            with self._lock:
-                step.status = WORKING
-                step.pull_timing = cloudbuild_v1.TimeSpan(start_time=began, end_time=began)
-            error = None
-            try:
-                workspace.run(step)
-            except StepError as found:
-                error = found
-                record.log.write(f"ERROR: {error}")
-            with self._lock:
-                self._end_step(record, step, error, began)
+            error = self._run_step(record, workspace, number)
             if error and not step.allow_failure:
-                reason = f'build step {number} "{step.name}" failed: {error}'
-                record.log.write(f"ERROR: {reason}")
-                self._fail(record.build, USER_BUILD_STEP, reason)
+                reason = f'build step {number} "{step.name}" failed: step exited with non-zero status: {error.code}'
+                self._fail(record, USER_BUILD_STEP, reason)
                 return False
         return True
+
+    def _run_step(self, record: _Record, workspace: Workspace, number: int) -> StepError | None:
+        """Run a step, and give why it failed. Where there are several, the log tells their lines apart."""
+        step = record.build.steps[number]
+        name = f"Step #{number}" + (f' - "{step.id}"' if step.id else "")
+        is_only_one = len(record.build.steps) == 1
+
+        def say(line: str) -> None:
+            record.say(line if is_only_one else f"{name}: {line}", step=name)
+
+        began = self._world.clock.timestamp()
+        with self._lock:
+            step.status = WORKING
+            step.pull_timing = cloudbuild_v1.TimeSpan(start_time=began, end_time=began)
+        workspace.write = say
+        error = None
+        if not is_only_one:
+            record.say(f"Starting {name}")
+        try:
+            workspace.run(step)
+        except StepError as found:
+            error = found
+            if str(error):
+                say(str(error))
+        if not is_only_one:
+            record.say(f"Finished {name}")
+        with self._lock:
+            self._end_step(record, step, error, began)
+        workspace.write = record.say
+        return error
 
     def _end_step(self, record: _Record, step: cloudbuild_v1.BuildStep, error: StepError | None, began: object) -> None:
         step.timing = cloudbuild_v1.TimeSpan(start_time=began, end_time=self._world.clock.timestamp())
@@ -610,8 +643,7 @@ class CloudBuild:
                 kind = PUSH_FAILED
                 if reference not in workspace.images:
                     kind = PUSH_IMAGE_NOT_FOUND
-                record.log.write(f"ERROR: {error}")
-                self._fail(record.build, kind, str(error))
+                self._fail(record, kind, str(error))
                 return
             span = cloudbuild_v1.TimeSpan(start_time=began, end_time=self._world.clock.timestamp())
             # An image without a tag is listed a second time with the tag that it got.
@@ -622,9 +654,11 @@ class CloudBuild:
                     built = cloudbuild_v1.BuiltImage(name=name, digest=digest, push_timing=span)
                     record.build.results.images.append(built)
 
-    def _fail(self, build: cloudbuild_v1.Build, kind: cloudbuild_v1.Build.FailureInfo.FailureType, detail: str) -> None:
+    def _fail(self, record: _Record, kind: cloudbuild_v1.Build.FailureInfo.FailureType, detail: str) -> None:
+        record.say("ERROR")
+        record.say(f"ERROR: {detail}")
         with self._lock:
-            build.failure_info = cloudbuild_v1.Build.FailureInfo(type_=kind, detail=detail)
+            record.build.failure_info = cloudbuild_v1.Build.FailureInfo(type_=kind, detail=detail)
 
     @contextmanager
     def _timed(self, build: cloudbuild_v1.Build, phase: str) -> Iterator[None]:

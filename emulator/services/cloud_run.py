@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import http.client
 import random
@@ -35,8 +36,9 @@ from emulator.errors import (
 )
 from emulator.forwarding import Response, forward, page
 from emulator.instances import Instances, NoRoomError, NotListeningError
+from emulator.logs import Log, Severity
 from emulator.operations import raw
-from emulator.processes import Instance, Log
+from emulator.processes import Instance, Output
 from emulator.rpc import Call
 
 if TYPE_CHECKING:
@@ -49,6 +51,19 @@ _PENDING = run_v2.Condition.State.CONDITION_PENDING
 _INGRESS_ALL = run_v2.IngressTraffic(run_v2.IngressTraffic.INGRESS_TRAFFIC_ALL)
 _SUCCEEDED = run_v2.Condition.State.CONDITION_SUCCEEDED
 _FAILED = run_v2.Condition.State.CONDITION_FAILED
+
+# What log entries are in, https://cloud.google.com/run/docs/logging#using-logs-viewer.
+_STDOUT = "run.googleapis.com/stdout"
+_STDERR = "run.googleapis.com/stderr"
+_SYSTEM = "run.googleapis.com/varlog/system"
+_REQUESTS = "run.googleapis.com/requests"
+
+# What the probe of the port says that waits as long as a container may take to start.
+_NOT_STARTED = (
+    'Default STARTUP TCP probe failed 1 time consecutively for container "{container}" on port {port}. The instance '
+    "was not started.\nConnection failed with status {status}."
+)
+
 _REVISION_MISSING = run_v2.Condition.CommonReason.REVISION_FAILED
 
 # What people set in a service; everything else is Cloud Run's to say.
@@ -173,7 +188,7 @@ class CloudRun:
         with self._lock:
             record = self._records.get(service)
             revisions = list(record.revisions.values()) if record else []
-        return [line.text for revision in revisions for line in revision.log]
+        return [line for revision in revisions for line in revision.log.lines()]
 
     # What the API does
 
@@ -412,10 +427,15 @@ class CloudRun:
                 creator=service.last_modifier,
                 etag=_etag(service),
             )
-            revision = _Revision(message, template, Log(self._world.clock.time))
+            revision = _Revision(message, template, self._log(service, short))
             record.revisions[short] = revision
             record.service.latest_created_revision = message.name
         return revision
+
+    def _log(self, service: run_v2.Service, revision: str) -> Log:
+        _, _, _, location, _, name = service.name.split("/")
+        labels = {"service_name": name, "revision_name": revision, "location": location, "configuration_name": name}
+        return self._world.logging.log("cloud_run_revision", labels)
 
     def _make_ready(self, record: _Record, revision: _Revision) -> RevisionError | None:
         """Start the container once, as Cloud Run does before a revision serves; the error where it does not listen."""
@@ -521,17 +541,30 @@ class CloudRun:
         variables = self._variables(record, revision)
         command = (*container.command, *container.args)
 
+        memory = revision_template.memory_bytes(template)
+
         def start() -> Instance:
             folder = self._world.settings.state / "instances" / uuid.uuid4().hex
             folder.parent.mkdir(parents=True, exist_ok=True)
-            return Instance(image, folder=folder, command=command, variables=variables, write=revision.log.write)
+            output = _output(revision.log, folder.name)
+            return Instance(image, folder=folder, command=command, variables=variables, output=output, memory=memory)
 
+        def not_listening(is_late: bool) -> None:
+            text = _NOT_STARTED.format(
+                container=container.name or f"{record.short_name}-1",
+                port=container.ports[0].container_port,
+                status="DEADLINE_EXCEEDED" if is_late else "CANCELLED",
+            )
+            revision.log.write(_SYSTEM, text, severity=Severity.ERROR)
+
+        longest = revision_template.startup_seconds(template)
         return Instances(
             start,
             self._world.clock,
+            not_listening=not_listening,
             concurrency=template.max_instance_request_concurrency,
             maximum=template.scaling.max_instance_count,
-            startup_seconds=revision_template.startup_seconds(template),
+            startup_seconds=min(longest, self._world.settings.startup_seconds or longest),
             idle_seconds=self._world.settings.idle_seconds,
         )
 
@@ -602,7 +635,7 @@ class CloudRun:
         except (NotListeningError, OSError, http.client.HTTPException) as error:
             reason = f"The request failed because the instance could not start or ended: {error}"
             answer = page(HTTPStatus.SERVICE_UNAVAILABLE, "Service Unavailable")
-        revision.log.write(reason)
+        revision.log.write(_REQUESTS, reason, severity=Severity.ERROR)
         return answer
 
     def _find_by_hostname(self, hostname: str) -> tuple[_Record, str] | None:
@@ -773,6 +806,20 @@ def _outcome(record: _Record) -> Message:
     if record.missing:
         raise failed_precondition(record.missing)
     return raw(run_v2.Service(record.service))
+
+
+def _output(log: Log, instance_id: str) -> Output:
+    """Where the lines of an instance go."""
+    labels = {"instanceId": instance_id}
+
+    def system(text: str, severity: Severity) -> None:
+        log.write(_SYSTEM, text, severity=severity, labels=labels)
+
+    return Output(
+        stdout=functools.partial(log.write_output, _STDOUT, labels=labels),
+        stderr=functools.partial(log.write_output, _STDERR, labels=labels),
+        system=system,
+    )
 
 
 def _region_code(region: str) -> str:

@@ -41,6 +41,7 @@ def test_every_api_of_a_deployment_has_routes(client: Client) -> None:
         "google.devtools.artifactregistry.v1.ArtifactRegistry/CreateRepository",
         "google.cloud.resourcemanager.v3.Projects/SetIamPolicy",
         "google.iam.admin.v1.IAM/CreateServiceAccount",
+        "google.logging.v2.LoggingServiceV2/ListLogEntries",
         "google.iam.credentials.v1.IAMCredentials/GenerateAccessToken",
         "google.pubsub.v1.Publisher/CreateTopic",
     ):

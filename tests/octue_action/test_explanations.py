@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests.runs import Job, Run, job_of_small_service
-
-needs_logs = pytest.mark.skipif(
-    find_spec("emulator.services.logging") is None, reason="the emulator does not keep logs in Cloud Logging yet"
-)
 
 OTHER_PORT = """\
 import socket, time
@@ -28,7 +23,7 @@ FAILING_STEP = "FROM python:3.11-slim\nWORKDIR /app\nCOPY server.py absent.txt .
 
 @pytest.fixture
 def job(tmp_path: Path) -> Iterator[Job]:
-    with job_of_small_service(tmp_path) as job:
+    with job_of_small_service(tmp_path, startup_seconds=5.0) as job:
         yield job
 
 
@@ -42,7 +37,6 @@ def failed(job: Job, files: dict[str, str] | None = None, **inputs: str) -> tupl
     return run, error.splitlines()[0]
 
 
-@needs_logs
 def test_a_module_that_is_missing_is_named_and_secrets_that_were_printed_before_are_not_shown(job: Job) -> None:
     run, cause = failed(job, {"server.py": CRASH}, environment_variables=f"PASSWORD={SECRET}")
 
@@ -54,7 +48,6 @@ def test_a_module_that_is_missing_is_named_and_secrets_that_were_printed_before_
     assert SECRET not in run.readable
 
 
-@needs_logs
 def test_another_port_is_named_beside_the_right_one(job: Job) -> None:
     run, cause = failed(job, {"server.py": OTHER_PORT})
 
@@ -64,13 +57,12 @@ def test_another_port_is_named_beside_the_right_one(job: Job) -> None:
     assert "Running on http://0.0.0.0:" in run.summary
 
 
-@needs_logs
 def test_too_little_memory_is_told_with_the_next_size(job: Job) -> None:
     run, cause = failed(job, {"server.py": TOO_LARGE})
 
-    assert cause.startswith("The container ran out of memory when it started: it may use 512 MiB, and used ")
+    assert cause.startswith("The container ran out of memory when it started: it may use 128 MiB, and used ")
     assert run.errors[0].rpartition("What to do:\n")[2].startswith("memory: ")
-    assert "Memory limit of 512 MiB exceeded" in run.summary
+    assert "Memory limit of 128 MiB exceeded" in run.summary
 
 
 def test_an_image_that_does_not_exist_is_named(job: Job) -> None:
@@ -82,7 +74,6 @@ def test_an_image_that_does_not_exist_is_named(job: Job) -> None:
     assert f"gcloud artifacts docker images describe {image}" in run.summary
 
 
-@needs_logs
 def test_a_step_of_a_build_that_fails_is_told_with_its_last_lines(job: Job) -> None:
     run, cause = failed(job, {"Dockerfile": FAILING_STEP})
 

@@ -39,7 +39,7 @@ LINE = " ".join(POLYGLOT.split())
 
 HARMLESS_COMMANDS = {"notice", "warning", "error", "debug", "group", "endgroup", "add-mask"}
 HARMLESS_TAGS = {
-    *("h2", "p", "b", "br", "sub", "em", "code", "pre", "blockquote", "table", "tr", "th", "td", "a"),
+    *("h2", "h3", "p", "b", "br", "sub", "em", "code", "pre", "blockquote", "table", "tr", "th", "td", "a"),
     *("details", "summary"),
 }
 IN_THE_CONTAINER = json.loads(re.findall("^ENTRYPOINT (.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0])[1:-1]

@@ -87,6 +87,8 @@ CASES = {
     "run-409-revision": Case("gcloud run revisions delete my-org-sum-00022-jot", passes=False, world="drifted"),
     "run-actas": Case("gcloud iam service-accounts add-iam-policy-binding my-org-sum@"),
     "run-agent-token": Case(f"{GRANT}service-123456789012@serverless-robot-prod"),
+    # The revision that the failure names wrote nothing, so that its log is all there is to point at: what is said where
+    # there are lines is in tests/octue_action/test_explanations.py.
     "run-port": Case(SERVICE_LOG, passes=False),
     "run-image-404": Case("gcloud artifacts docker images describe", passes=False),
     "run-image-403": Case("gcloud artifacts repositories add-iam-policy-binding my-org-sum", tried_again=True),

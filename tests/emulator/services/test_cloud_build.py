@@ -11,9 +11,11 @@ from google.api_core import exceptions
 from google.cloud import artifactregistry_v1, run_v2
 from google.cloud.devtools import cloudbuild_v1
 from google.cloud.devtools.cloudbuild_v1.services.cloud_build.transports import CloudBuildGrpcTransport
+from google.cloud.logging_v2 import types as logging_types
 from google.cloud.run_v2.services.services.transports import ServicesGrpcTransport
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from emulator.rpc import SYSTEM
 from emulator.services import cloud_build
 from emulator.world import World, WorldSettings
 
@@ -320,9 +322,9 @@ def test_steps_really_run_with_substitutions_in_them(client: cloudbuild_v1.Cloud
         substitutions={"_GREETING": "hello"},
     )
     lines = world.cloud_build.log(done.id).splitlines()
-    assert any(line.startswith("hello hello /") and line.endswith("my-project main") for line in lines)
-    assert "server.py" in lines
-    assert "kept" in lines
+    assert any(line.startswith("Step #0: hello hello /") and line.endswith("my-project main") for line in lines)
+    assert "Step #0: server.py" in lines
+    assert "Step #1: kept" in lines
 
 
 def test_a_run_may_set_substitutions(client: cloudbuild_v1.CloudBuildClient, world: World) -> None:
@@ -340,6 +342,61 @@ def test_a_failed_step_ends_the_build(client: cloudbuild_v1.CloudBuildClient, wo
     assert done.steps[0].exit_code == 3
     assert done.steps[1].status == Status.STATUS_UNKNOWN
     assert "out of order" in world.cloud_build.log(done.id)
+
+
+def entries(world: World, build_id: str) -> list[Any]:
+    """What Cloud Logging has of a build."""
+    request = logging_types.ListLogEntriesRequest(
+        resource_names=[PROJECT],
+        filter=f'resource.type="build" resource.labels.build_id="{build_id}" logName="{PROJECT}/logs/cloudbuild"',
+    )
+    return list(world.logging.list_log_entries(request, SYSTEM).entries)
+
+
+def test_the_lines_of_several_steps_are_told_apart_in_cloud_logging(
+    client: cloudbuild_v1.CloudBuildClient, world: World
+) -> None:
+    done = build(client, bash("echo first", id="one"), bash("echo out of order; exit 3"), bash("echo never"))
+
+    logged = entries(world, done.id)
+    assert [entry.text_payload for entry in logged] == [
+        f'starting build "{done.id}"',
+        "FETCHSOURCE",
+        "BUILD",
+        'Starting Step #0 - "one"',
+        'Step #0 - "one": first',
+        'Finished Step #0 - "one"',
+        "Starting Step #1",
+        "Step #1: out of order",
+        "Finished Step #1",
+        "ERROR",
+        f'ERROR: build step 1 "{CLOUD_SDK}" failed: step exited with non-zero status: 3',
+    ]
+    assert dict(logged[0].resource.labels) == {
+        "project_id": "my-project",
+        "build_id": done.id,
+        "build_trigger_id": done.build_trigger_id,
+    }
+    assert [entry.labels["build_step"] for entry in logged[3:6]] == ["MAIN", 'Step #0 - "one"', "MAIN"]
+
+
+def test_the_lines_of_the_only_step_have_no_name_before_them(
+    client: cloudbuild_v1.CloudBuildClient, world: World
+) -> None:
+    done = build(client, bash("echo alone"))
+
+    lines = [entry.text_payload for entry in entries(world, done.id)]
+    assert lines == [f'starting build "{done.id}"', "FETCHSOURCE", "BUILD", "alone", "DONE"]
+
+
+@pytest.mark.parametrize(("logging", "is_shown"), [("CLOUD_LOGGING_ONLY", True), ("NONE", False), ("GCS_ONLY", False)])
+def test_where_the_log_of_a_build_goes_is_its_options_to_say(
+    client: cloudbuild_v1.CloudBuildClient, world: World, logging: str, is_shown: bool
+) -> None:
+    done = build(client, bash("echo line"), build={"options": {"logging": logging}})
+
+    assert bool(entries(world, done.id)) is is_shown
+    assert "line" in world.cloud_build.log(done.id)
 
 
 def test_the_operation_of_a_failed_build_ends_with_an_error(client: cloudbuild_v1.CloudBuildClient) -> None:

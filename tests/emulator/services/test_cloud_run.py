@@ -1,5 +1,6 @@
 """Cloud Run: services as the API shows them, and the containers behind them."""
 
+import dataclasses
 import json
 import sys
 import threading
@@ -12,6 +13,7 @@ import grpc
 import pytest
 from google.api_core import exceptions
 from google.cloud import artifactregistry_v1, run_v2
+from google.cloud.logging_v2 import types as logging_types
 from google.cloud.run_v2.services.revisions.transports import RevisionsGrpcTransport
 from google.cloud.run_v2.services.services.transports import ServicesGrpcTransport
 from google.iam.v1 import policy_pb2
@@ -21,8 +23,9 @@ from google.protobuf.json_format import MessageToDict
 from emulator.forwarding import Response
 from emulator.images import Image
 from emulator.operations import Operations
+from emulator.rpc import SYSTEM
 from emulator.server import Emulator
-from emulator.world import World
+from emulator.world import World, WorldSettings
 
 LOCATION = "projects/my-project/locations/europe-west1"
 NAME = f"{LOCATION}/services/sum"
@@ -49,6 +52,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
 print("listening", flush=True)
 http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
 """
+
+
+TAKE = """
+def take():
+    import time
+    held = bytearray(b"x") * (700 * 1024 * 1024)
+    time.sleep(60)
+"""
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see how much is used")
 
 
 @pytest.fixture
@@ -403,6 +416,97 @@ def test_a_container_that_does_not_listen_fails_and_the_one_before_goes_on_servi
     assert revision.conditions[0].revision_reason == reason
     assert "no configuration" in world.cloud_run.logs(NAME)
     assert get(world, left.uri).status == 200
+
+
+def entries(world: World, log_id: str, service_name: str = "sum") -> list[Any]:
+    """The log entries of a service in one log."""
+    request = logging_types.ListLogEntriesRequest(
+        resource_names=["projects/my-project"],
+        filter=f'resource.type="cloud_run_revision" resource.labels.service_name="{service_name}" '
+        f'logName="projects/my-project/logs/run.googleapis.com%2F{log_id}"',
+    )
+    return list(world.logging.list_log_entries(request, SYSTEM).entries)
+
+
+def lines(world: World, log_id: str) -> list[str]:
+    return [entry.text_payload for entry in entries(world, log_id)]
+
+
+def test_the_log_of_a_crash_has_what_the_program_wrote_and_what_cloud_run_says(
+    world: World, services: run_v2.ServicesClient, tmp_path: Path
+) -> None:
+    push(world, tmp_path, "print('Reading', __file__); raise SystemExit('no configuration')", "broken")
+    with pytest.raises(exceptions.FailedPrecondition, match=r"PORT=8080"):
+        create(services, service(image=IMAGE.replace(":one", ":broken")))
+
+    (out,) = entries(world, "stdout")
+    revision = services.get_service(name=NAME).latest_created_revision.rpartition("/")[2]
+    assert out.text_payload == "Reading /app/server.py"
+    assert dict(out.resource.labels) == {
+        "project_id": "my-project",
+        "service_name": "sum",
+        "revision_name": revision,
+        "location": "europe-west1",
+        "configuration_name": "sum",
+    }
+    assert lines(world, "stderr") == ["no configuration"]
+    ended, probe = lines(world, "varlog%2Fsystem")
+    assert ended == "Container called exit(1)."
+    assert probe == (
+        'Default STARTUP TCP probe failed 1 time consecutively for container "sum-1" on port 8080. The instance was '
+        "not started.\nConnection failed with status CANCELLED."
+    )
+
+
+class TestShortStart:
+    """Where a container may take a second until it listens."""
+
+    @pytest.fixture
+    def settings(self, settings: WorldSettings) -> WorldSettings:
+        return dataclasses.replace(settings, startup_seconds=1.0)
+
+    def test_a_container_that_does_not_listen_in_time_fails_its_revision(
+        self, world: World, services: run_v2.ServicesClient, tmp_path: Path
+    ) -> None:
+        push(world, tmp_path, "import time; time.sleep(60)", "slow")
+        began = time.monotonic()
+        with pytest.raises(exceptions.FailedPrecondition, match="failed to start and listen on the port"):
+            create(services, service(image=IMAGE.replace(":one", ":slow")))
+
+        assert time.monotonic() - began < 20
+        (told,) = lines(world, "varlog%2Fsystem")
+        assert told.endswith("The instance was not started.\nConnection failed with status DEADLINE_EXCEEDED.")
+
+
+@needs_proc
+def test_a_container_that_takes_too_much_memory_at_its_start_fails_its_revision(
+    world: World, services: run_v2.ServicesClient, tmp_path: Path
+) -> None:
+    push(world, tmp_path, "held = bytearray(b'x') * (300 * 1024 * 1024)\nimport time; time.sleep(60)", "large")
+    with pytest.raises(exceptions.FailedPrecondition, match="failed to start and listen on the port"):
+        create(
+            services,
+            service(image=IMAGE.replace(":one", ":large"), container={"resources": {"limits": {"memory": "128Mi"}}}),
+        )
+
+    memory, ended, probe = lines(world, "varlog%2Fsystem")
+    assert memory.startswith("Memory limit of 128 MiB exceeded with ")
+    assert ended == "Container terminated on signal 9."
+    assert "probe failed" in probe
+
+
+@needs_proc
+def test_a_container_that_takes_too_much_memory_for_a_request_is_killed_and_another_one_serves_the_next(
+    world: World, public: Callable[..., run_v2.Service], tmp_path: Path
+) -> None:
+    greedy = SERVER.replace("    def do_GET(self):", "    def do_GET(self):\n        if 'take' in self.path: take()")
+    push(world, tmp_path, TAKE + greedy, "greedy")
+    made = public(image=IMAGE.replace(":one", ":greedy"))
+
+    assert get(world, made.uri, "/?take=1").status == 503
+    assert get(world, made.uri).status == 200
+    assert lines(world, "varlog%2Fsystem")[0].startswith("Memory limit of 512 MiB exceeded with ")
+    assert "could not start or ended" in lines(world, "requests")[0]
 
 
 def test_a_secret_that_does_not_exist_fails_the_revision(world: World, services: run_v2.ServicesClient) -> None:
