@@ -1,4 +1,4 @@
-"""What happens to every API call, however it came: its token checked, the call noted, a refusal in Google's form."""
+"""What happens to every API call, however it came: checks of token, API and permissions, and how it ends noted."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ class Dispatcher:
                 raise refusal
             method = self.methods.find(name)
             request, call = parse(method), Call(name, identity.principal, identity.members)
+            self._world.service_usage.check(name, request)
             self._world.access.check(name, request, call)
             return method.answer(request, call)
 
@@ -74,6 +75,7 @@ class Dispatcher:
         """The requests of a stream, the first of which says what it is about."""
         for number, request in enumerate(requests):
             if number == 0:
+                self._world.service_usage.check(name, request)
                 self._world.access.check(name, request, call)
             yield request
 

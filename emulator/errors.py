@@ -143,6 +143,29 @@ def unimplemented(message: str, *details: Message) -> ApiError:
     return ApiError(grpc.StatusCode.UNIMPLEMENTED, message, *details)
 
 
+def service_disabled(host: str, title: str, project_number: str) -> ApiError:
+    """403 PERMISSION_DENIED, SERVICE_DISABLED: an API is switched off in the project.
+
+    :param host: the API's, ``run.googleapis.com``.
+    :param title: its product's, ``Cloud Run Admin API``.
+    """
+    url = f"https://console.developers.google.com/apis/api/{host}/overview?project={project_number}"
+    message = (
+        f"{title} has not been used in project {project_number} before or it is disabled. Enable it by visiting "
+        f"{url} then retry. If you enabled this API recently, wait a few minutes for the action to propagate to "
+        "our systems and retry."
+    )
+    metadata = {"service": host, "consumer": f"projects/{project_number}", "activationUrl": url}
+    return permission_denied(
+        message,
+        error_details_pb2.ErrorInfo(reason="SERVICE_DISABLED", domain="googleapis.com", metadata=metadata),
+        error_details_pb2.LocalizedMessage(locale="en-US", message=message),
+        error_details_pb2.Help(
+            links=[error_details_pb2.Help.Link(description="Google developers console API activation", url=url)]
+        ),
+    )
+
+
 def permission_error(permission: str, resource: str) -> tuple[str, error_details_pb2.ErrorInfo]:
     """Message and detail with which IAM refuses a caller that lacks a permission.
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, Unpack
 import grpc
 from google.rpc import error_details_pb2
 
+from emulator import apis
 from emulator.errors import (
     ApiError,
     BadGateway,
@@ -24,6 +25,7 @@ from emulator.errors import (
     aborted,
     permission_denied,
     permission_error,
+    service_disabled,
     unauthenticated,
 )
 from emulator.services import github, sts
@@ -373,18 +375,7 @@ def disabled(method: str, **when: Unpack[When]) -> Fault:
 
     def error(called: str, project_number: str) -> ApiError:
         host, title = _api(called)
-        url = f"https://console.developers.google.com/apis/api/{host}/overview?project={project_number}"
-        message = (
-            f"{title} has not been used in project {project_number} before or it is disabled. Enable it by visiting "
-            f"{url} then retry. If you enabled this API recently, wait a few minutes for the action to propagate to "
-            "our systems and retry."
-        )
-        metadata = {"service": host, "consumer": f"projects/{project_number}", "activationUrl": url}
-        return permission_denied(
-            message,
-            error_details_pb2.ErrorInfo(reason="SERVICE_DISABLED", domain=_DOMAIN, metadata=metadata),
-            error_details_pb2.LocalizedMessage(locale="en-US", message=message),
-        )
+        return service_disabled(host, title, project_number)
 
     return Fault(method=method, error=error, **when)
 
@@ -447,24 +438,10 @@ class _Api(NamedTuple):
     title: str
 
 
-_APIS = {
-    "google.cloud.eventarc.": _Api("eventarc.googleapis.com", "Eventarc API"),
-    "google.cloud.resourcemanager.": _Api("cloudresourcemanager.googleapis.com", "Cloud Resource Manager API"),
-    "google.cloud.run.": _Api("run.googleapis.com", "Cloud Run Admin API"),
-    "google.devtools.artifactregistry.": _Api("artifactregistry.googleapis.com", "Artifact Registry API"),
-    "google.devtools.cloudbuild.": _Api("cloudbuild.googleapis.com", "Cloud Build API"),
-    "google.iam.admin.": _Api("iam.googleapis.com", "Identity and Access Management (IAM) API"),
-    "google.iam.credentials.": _Api("iamcredentials.googleapis.com", "IAM Service Account Credentials API"),
-    "google.iam.v1.": _Api("pubsub.googleapis.com", "Cloud Pub/Sub API"),
-    "google.identity.sts.": _Api("sts.googleapis.com", "Security Token Service API"),
-    "google.longrunning.": _Api("run.googleapis.com", "Cloud Run Admin API"),
-    "google.pubsub.": _Api("pubsub.googleapis.com", "Cloud Pub/Sub API"),
-}
-
-
 def _api(method: str) -> _Api:
     """The API of a method; of a pattern, or of GitHub's, one without a name."""
-    return next((api for prefix, api in _APIS.items() if method.startswith(prefix)), _Api(_DOMAIN, "This API"))
+    host = apis.of_method(method, resource="projects/p/topics/t", operation="cloud_run")
+    return _Api(host, apis.APIS[host].title) if host is not None else _Api(_DOMAIN, "This API")
 
 
 def _quota_message(method: str, project_number: str) -> str:

@@ -7,7 +7,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 IN_PROGRESS = "IN_PROGRESS"
-_READS = ("Get", "List", "TestIamPermissions", "Wait", "Search", "Fetch", "Query", "BatchGet", "Exchange", "Generate")
+_READS = (
+    "Get",
+    "List",
+    "TestIamPermissions",
+    "Wait",
+    "Search",
+    "Fetch",
+    "Query",
+    "BatchGet",
+    "Exchange",
+    "GenerateAccess",
+    "GenerateId",
+)
 
 
 @dataclass(frozen=True)

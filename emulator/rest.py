@@ -46,11 +46,18 @@ _APIS = (
         "google.cloud.resourcemanager.v3.Projects",
     ),
     (
+        "serviceusage.googleapis.com",
+        "google.cloud.service_usage_v1.services.service_usage",
+        "google.api.serviceusage.v1.ServiceUsage",
+    ),
+    (
         "iamcredentials.googleapis.com",
         "google.cloud.iam_credentials_v1.services.iam_credentials",
         "google.iam.credentials.v1.IAMCredentials",
     ),
 )
+
+_USAGE_HOST = "serviceusage.googleapis.com"
 
 # Services that several APIs share.
 _MIXINS = ("google.longrunning.Operations", "google.iam.v1.IAMPolicy")
@@ -71,6 +78,41 @@ _IAM_ROUTES = (
     ("POST", f"/v1/{{resource={_ACCOUNT}}}:testIamPermissions", "*", "TestIamPermissions"),
     ("GET", "/v1/{name=projects/*/roles/*}", "", "GetRole"),
     ("POST", "/v1/{parent=projects/*}/roles", "*", "CreateRole"),
+    ("GET", "/v1/{parent=projects/*}/roles", "", "ListRoles"),
+    ("PATCH", "/v1/{name=projects/*/roles/*}", "role", "UpdateRole"),
+    ("DELETE", "/v1/{name=projects/*/roles/*}", "", "DeleteRole"),
+    ("POST", "/v1/{name=projects/*/roles/*}:undelete", "*", "UndeleteRole"),
+)
+
+# Neither has a client library: cloud.google.com/iam/docs/reference/rest/v1/projects.locations.workloadIdentityPools.
+_POOLS_SERVICE = "google.iam.v1.WorkloadIdentityPools"
+_LOCATION = "projects/*/locations/*"
+_POOL = f"{_LOCATION}/workloadIdentityPools/*"
+_PROVIDER = f"{_POOL}/providers/*"
+_POOLS_ROUTES = (
+    ("POST", f"/v1/{{parent={_LOCATION}}}/workloadIdentityPools", "workload_identity_pool", "Create{}"),
+    ("GET", f"/v1/{{parent={_LOCATION}}}/workloadIdentityPools", "", "List{}s"),
+    ("GET", f"/v1/{{name={_POOL}}}", "", "Get{}"),
+    ("PATCH", f"/v1/{{workload_identity_pool.name={_POOL}}}", "workload_identity_pool", "Update{}"),
+    ("DELETE", f"/v1/{{name={_POOL}}}", "", "Delete{}"),
+    ("POST", f"/v1/{{name={_POOL}}}:undelete", "*", "Undelete{}"),
+    ("POST", f"/v1/{{parent={_POOL}}}/providers", "workload_identity_pool_provider", "Create{}Provider"),
+    ("GET", f"/v1/{{parent={_POOL}}}/providers", "", "List{}Providers"),
+    ("GET", f"/v1/{{name={_PROVIDER}}}", "", "Get{}Provider"),
+    (
+        "PATCH",
+        f"/v1/{{workload_identity_pool_provider.name={_PROVIDER}}}",
+        "workload_identity_pool_provider",
+        "Update{}Provider",
+    ),
+    ("DELETE", f"/v1/{{name={_PROVIDER}}}", "", "Delete{}Provider"),
+    ("POST", f"/v1/{{name={_PROVIDER}}}:undelete", "*", "Undelete{}Provider"),
+)
+_IDENTITY_ROUTE = (
+    "POST",
+    "/v1beta1/{parent=*/*/services/*}:generateServiceIdentity",
+    "*",
+    "google.api.serviceusage.v1beta1.ServiceUsage/GenerateServiceIdentity",
 )
 
 # Cloud Build's client library leaves these out: its service configuration, cloudbuild_v1.yaml, has them.
@@ -161,7 +203,17 @@ def build(dispatcher: Dispatcher) -> Rest:
     for host, module, service in _APIS:
         routes.setdefault(host, []).extend(_library_routes(module, service, implemented))
     routes[_IAM_HOST] = [_route(*route[:3], f"{_IAM_SERVICE}/{route[3]}") for route in _IAM_ROUTES]
+    routes[_IAM_HOST] += [
+        _route(*route[:3], f"{_POOLS_SERVICE}/{route[3].format('WorkloadIdentityPool')}") for route in _POOLS_ROUTES
+    ]
     operation = f"{_MIXINS[0]}/GetOperation"
+    routes[_IAM_HOST] += [
+        _route("GET", f"/v1/{{name={owner}/operations/*}}", "", operation) for owner in (_POOL, _PROVIDER)
+    ]
+    routes[_USAGE_HOST].append(_route(*_IDENTITY_ROUTE))
+    routes[_USAGE_HOST] += [
+        _route("GET", f"/{version}/{{name=operations/*}}", "", operation) for version in ("v1", "v1beta1")
+    ]
     routes["cloudbuild.googleapis.com"] += [_route("GET", path, "", operation) for path in _OPERATION_TEMPLATES]
     # A template that ends in a verb goes before one whose last variable would swallow the verb.
     ordered = {host: sorted(found, key=lambda route: not _has_verb(route)) for host, found in routes.items()}

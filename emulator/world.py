@@ -10,6 +10,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from emulator import project_setup
 from emulator.access import Access
 from emulator.clock import Clock
 from emulator.faults import Faults
@@ -27,7 +28,9 @@ from emulator.services.iam_credentials import IamCredentials
 from emulator.services.operations import OperationsApi
 from emulator.services.pubsub import PubSub
 from emulator.services.resource_manager import Projects
+from emulator.services.service_usage import ServiceUsage
 from emulator.services.sts import Sts
+from emulator.services.workload_identity import WorkloadIdentity
 from emulator.tokens import Tokens
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -96,6 +99,8 @@ class World:
         self.requests = Requests()
         self.faults = Faults(self)
         self.github = GitHub(self)
+        self.service_usage = ServiceUsage(self)
+        self.workload_identity = WorkloadIdentity(self)
         self.sts = Sts(self)
         self.iam_credentials = IamCredentials(self)
         self.iam = Iam(self)
@@ -106,6 +111,8 @@ class World:
         self.eventarc = Eventarc(self)
         self.cloud_build = CloudBuild(self)
         self.cloud_run = CloudRun(self)
+        if settings.is_set_up:
+            project_setup.set_up(self)
 
     @property
     def base_url(self) -> str:
@@ -116,6 +123,8 @@ class World:
     def services(self) -> list[Any]:
         """The objects whose methods answer RPCs; an API of several gRPC services has one for each."""
         owners = (
+            self.service_usage,
+            self.workload_identity,
             self.iam_credentials,
             self.iam,
             self.projects,

@@ -14,16 +14,17 @@ from google.cloud import iam_admin_v1
 from google.iam.v1 import iam_policy_pb2, policy_pb2
 from google.protobuf.empty_pb2 import Empty
 
+from emulator import known_permissions, project_setup
 from emulator.errors import (
     aborted,
     already_exists,
+    failed_precondition,
     invalid_argument,
     not_found,
     permission_denied,
     permission_error,
 )
 from emulator.rpc import SYSTEM, Call
-from emulator.services.github_repositories import numeric_id
 
 if TYPE_CHECKING:
     from emulator.world import World
@@ -31,70 +32,13 @@ if TYPE_CHECKING:
 _ACCOUNT_ID_LENGTHS = range(6, 31)
 _ACCOUNT_ID = re.compile(r"[a-z][-a-z0-9]*[a-z0-9]")
 _ROLE_ID = re.compile(r"[A-Za-z0-9_.]{3,64}")
+_ROLE_TITLE_LIMIT = 100
+_ROLE_DESCRIPTION_LIMIT = 300
+_ROLE_FIELDS = ["title", "description", "included_permissions", "stage"]
+_ROLES_ON_A_PAGE = 300
 _DESCRIPTION_LIMIT_BYTES = 256
 _DISPLAY_NAME_LIMIT_BYTES = 100
 _UPDATABLE = {"display_name", "displayName", "description"}
-
-# What Octue's SDK does at run time, derived from its code.
-_OCTUE_PERMISSIONS = (
-    "pubsub.subscriptions.consume",
-    "pubsub.subscriptions.create",
-    "pubsub.subscriptions.delete",
-    "pubsub.topics.attachSubscription",
-    "pubsub.topics.create",
-    "pubsub.topics.delete",
-    "pubsub.topics.get",
-    "pubsub.topics.publish",
-    "secretmanager.versions.access",
-)
-
-
-# What a deployer does, to deploy, to take back, to ask, and to show logs.
-_DEPLOYER_PERMISSIONS = (
-    "artifactregistry.repositories.create",
-    "artifactregistry.repositories.delete",
-    "artifactregistry.repositories.downloadArtifacts",
-    "artifactregistry.repositories.get",
-    "artifactregistry.repositories.update",
-    "artifactregistry.tags.get",
-    "cloudbuild.builds.create",
-    "cloudbuild.builds.get",
-    "cloudbuild.builds.list",
-    "eventarc.operations.get",
-    "eventarc.triggers.create",
-    "eventarc.triggers.delete",
-    "eventarc.triggers.get",
-    "eventarc.triggers.list",
-    "eventarc.triggers.update",
-    "iam.serviceAccounts.actAs",
-    "iam.serviceAccounts.create",
-    "iam.serviceAccounts.delete",
-    "iam.serviceAccounts.get",
-    "iam.serviceAccounts.update",
-    "logging.logEntries.list",
-    "pubsub.subscriptions.consume",
-    "pubsub.subscriptions.create",
-    "pubsub.subscriptions.delete",
-    "pubsub.subscriptions.get",
-    "pubsub.subscriptions.update",
-    "pubsub.topics.attachSubscription",
-    "pubsub.topics.create",
-    "pubsub.topics.delete",
-    "pubsub.topics.get",
-    "pubsub.topics.list",
-    "pubsub.topics.publish",
-    "pubsub.topics.update",
-    "resourcemanager.projects.getIamPolicy",
-    "run.operations.get",
-    "run.revisions.list",
-    "run.services.create",
-    "run.services.delete",
-    "run.services.get",
-    "run.services.getIamPolicy",
-    "run.services.list",
-    "run.services.setIamPolicy",
-    "run.services.update",
-)
 
 
 @dataclass
@@ -110,7 +54,7 @@ class _Newness:
 
 
 class Iam:
-    """``google.iam.admin.v1.IAM``; begins with the deployer account and the Octue role."""
+    """``google.iam.admin.v1.IAM``."""
 
     SERVICES: ClassVar[tuple[str, ...]] = ("google.iam.admin.v1.IAM",)
 
@@ -122,9 +66,11 @@ class Iam:
         self._new: dict[str, _Newness] = {}
         self._roles: dict[str, iam_admin_v1.Role] = {}
         self._lock = threading.RLock()
-        self.deployer = self._seed_deployer()
-        self._seed_role("octue_service_user", "octue-service-user", _OCTUE_PERMISSIONS)
-        self._seed_role("octue_deployer", "Octue deployer", _DEPLOYER_PERMISSIONS)
+
+    @property
+    def deployer(self) -> str:
+        """E-mail address of the account that the trusted repository impersonates, where the project is set up."""
+        return project_setup.deployer(self._world.settings)
 
     def find(self, account: str) -> iam_admin_v1.ServiceAccount | None:
         """The account of an e-mail address or unique id; ``None`` where there is none."""
@@ -135,7 +81,10 @@ class Iam:
             return iam_admin_v1.ServiceAccount(found) if found is not None else None
 
     def knows_account(self, email: str) -> bool:
-        """Whether a policy may name an account: one of this project must exist, others are taken on trust."""
+        """Whether a policy may name an account: those of this project must exist, others are taken on trust."""
+        usage = self._world.service_usage
+        if usage.is_agent(email):
+            return usage.knows_agent(email)
         return not email.endswith(f"@{self._domain}") or self.find(email) is not None
 
     def is_older(self, email: str, seconds: float) -> bool:
@@ -146,13 +95,16 @@ class Iam:
     def knows_role(self, role: str) -> bool:
         """Whether a policy may name a role: one of this project must exist, others are taken on trust."""
         with self._lock:
-            return not role.startswith(f"{self._project}/") or role in self._roles
+            found = self._roles.get(role)
+            return not role.startswith(f"{self._project}/") or (found is not None and not found.deleted)
 
     def permissions_of(self, role: str) -> frozenset[str] | None:
         """What a role of this project includes; None for any other role."""
         with self._lock:
             found = self._roles.get(role)
-            return frozenset(found.included_permissions) if found is not None else None
+            if found is None:
+                return None
+            return frozenset() if found.deleted else frozenset(found.included_permissions)
 
     def list_service_accounts(
         self, request: iam_admin_v1.ListServiceAccountsRequest, call: Call
@@ -200,7 +152,8 @@ class Iam:
             email = f"{account_id}@{self._domain}"
             if email in self._accounts:
                 raise already_exists(f"Service account ID already exists within project {self._project}.")
-            self._new[email] = _Newness(self._world.clock.time())
+            if call != SYSTEM:
+                self._new[email] = _Newness(self._world.clock.time())
             return self._create(account_id, request.service_account.display_name, request.service_account.description)
 
     def patch_service_account(
@@ -250,11 +203,25 @@ class Iam:
         return iam_policy_pb2.TestIamPermissionsResponse(permissions=held)
 
     def get_role(self, request: iam_admin_v1.GetRoleRequest, call: Call) -> iam_admin_v1.Role:
-        """A role of the project."""
+        """A role of the project, also one that is deleted."""
         with self._lock:
-            if request.name not in self._roles:
-                raise not_found(f"The role named {request.name} was not found.")
-            return iam_admin_v1.Role(self._roles[request.name])
+            return iam_admin_v1.Role(self._role(request.name))
+
+    def list_roles(self, request: iam_admin_v1.ListRolesRequest, call: Call) -> iam_admin_v1.ListRolesResponse:
+        """The roles of the project; without what they include unless the full view is asked for."""
+        self._check_project(request.parent, "iam.roles.list", call)
+        with self._lock:
+            roles = [
+                iam_admin_v1.Role(role) for role in self._roles.values() if request.show_deleted or not role.deleted
+            ]
+        if request.view != iam_admin_v1.RoleView.FULL:
+            for role in roles:
+                role.included_permissions = []
+        first = int(request.page_token or 0)
+        end = first + (request.page_size or _ROLES_ON_A_PAGE)
+        return iam_admin_v1.ListRolesResponse(
+            roles=roles[first:end], next_page_token=str(end) if end < len(roles) else ""
+        )
 
     def create_role(self, request: iam_admin_v1.CreateRoleRequest, call: Call) -> iam_admin_v1.Role:
         """A new role of the project."""
@@ -263,6 +230,7 @@ class Iam:
             raise invalid_argument(
                 f"The role_id '{request.role_id}' must match [a-zA-Z0-9_.]{{3,64}}: a hyphen is not allowed."
             )
+        _check_role(request.role)
         name = f"{self._project}/roles/{request.role_id}"
         with self._lock:
             if name in self._roles:
@@ -273,15 +241,44 @@ class Iam:
             return iam_admin_v1.Role(role)
 
     def update_role(self, request: iam_admin_v1.UpdateRoleRequest, call: Call) -> iam_admin_v1.Role:
-        """Change a role of the project: the fields of the mask."""
+        """Change a role of the project: the fields of the mask, or all that are given."""
+        _check_role(request.role)
         with self._lock:
-            role = self._roles.get(request.name)
-            if role is None:
-                raise not_found(f"The role named {request.name} was not found.")
-            for path in request.update_mask.paths:
+            role = self._role(request.name, request.role.etag)
+            if role.deleted:
+                raise failed_precondition(f"You can't update role_id ({request.name}) because it is deleted.")
+            paths = list(request.update_mask.paths) or _ROLE_FIELDS
+            if not set(paths) <= set(_ROLE_FIELDS):
+                raise invalid_argument(f"update_mask: only {', '.join(_ROLE_FIELDS)} of a role can be changed.")
+            for path in paths:
                 setattr(role, path, getattr(request.role, path))
             role.etag = secrets.token_bytes(8)
             return iam_admin_v1.Role(role)
+
+    def delete_role(self, request: iam_admin_v1.DeleteRoleRequest, call: Call) -> iam_admin_v1.Role:
+        """Delete a role: it grants nothing any more, and can be taken back for 7 days."""
+        return self._mark_role(request.name, request.etag, deleted=True)
+
+    def undelete_role(self, request: iam_admin_v1.UndeleteRoleRequest, call: Call) -> iam_admin_v1.Role:
+        """Take a role back."""
+        return self._mark_role(request.name, request.etag, deleted=False)
+
+    def _mark_role(self, name: str, etag: bytes, *, deleted: bool) -> iam_admin_v1.Role:
+        with self._lock:
+            role = self._role(name, etag)
+            if role.deleted == deleted:
+                raise failed_precondition(f"The role {name} is {'already' if deleted else 'not'} deleted.")
+            role.deleted, role.etag = deleted, secrets.token_bytes(8)
+            return iam_admin_v1.Role(role)
+
+    def _role(self, name: str, etag: bytes = b"") -> iam_admin_v1.Role:
+        number_name = f"projects/{self._world.settings.project_number}/"
+        role = self._roles.get(name.replace(number_name, f"{self._project}/", 1))
+        if role is None:
+            raise not_found(f"The role named {name} was not found.")
+        if etag and etag != role.etag:
+            raise aborted("There were concurrent role changes. Please retry the whole read-modify-write.")
+        return role
 
     def _account(self, name: str, permission: str, call: Call) -> iam_admin_v1.ServiceAccount:
         parent, _, account = name.rpartition("/serviceAccounts/")
@@ -335,22 +332,15 @@ class Iam:
             self._accounts[account.email] = account
             return iam_admin_v1.ServiceAccount(account)
 
-    def _seed_deployer(self) -> str:
-        account = self._create("deployer", "Deployer of Octue services", "Impersonated by the trusted repository.")
-        trusted = self._world.sts.principal_set("repository_id", numeric_id(self._world.settings.trusted))
-        binding = policy_pb2.Binding(role="roles/iam.workloadIdentityUser", members=[trusted])
-        self._world.policies.seed(account.name, policy_pb2.Policy(version=1, bindings=[binding]))
-        return str(account.email)
 
-    def _seed_role(self, role_id: str, title: str, included: tuple[str, ...]) -> None:
-        name = f"{self._project}/roles/{role_id}"
-        self._roles[name] = iam_admin_v1.Role(
-            name=name,
-            title=title,
-            included_permissions=included,
-            stage=iam_admin_v1.Role.RoleLaunchStage.GA,
-            etag=secrets.token_bytes(8),
-        )
+def _check_role(role: iam_admin_v1.Role) -> None:
+    if len(role.title) > _ROLE_TITLE_LIMIT:
+        raise invalid_argument(f"The title of a role can have at most {_ROLE_TITLE_LIMIT} characters.")
+    if len(role.description) > _ROLE_DESCRIPTION_LIMIT:
+        raise invalid_argument(f"The description of a role can have at most {_ROLE_DESCRIPTION_LIMIT} characters.")
+    for permission in role.included_permissions:
+        if permission not in known_permissions.KNOWN:
+            raise invalid_argument(f"Permission {permission} is not valid.")
 
 
 def _check_texts(account: iam_admin_v1.ServiceAccount) -> None:

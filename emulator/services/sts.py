@@ -17,9 +17,8 @@ from celpy.adapter import json_to_cel
 from celpy.celparser import CELParseError
 from celpy.evaluation import CELEvalError
 
+from emulator import messages
 from emulator.errors import ApiError
-from emulator.services import github
-from emulator.services.github_repositories import numeric_id
 from emulator.tokens import LIFETIME_SECONDS
 
 if TYPE_CHECKING:
@@ -74,12 +73,14 @@ class Provider:
     :param issuer: whose tokens it accepts.
     :param mapping: CEL expression for ``google.subject`` and each ``attribute.NAME``.
     :param condition: CEL expression that must be true; none where empty.
+    :param audiences: one of which its tokens must be meant for; itself where there are none.
     """
 
     name: str
     issuer: str
     mapping: Mapping[str, str]
     condition: str = ""
+    audiences: tuple[str, ...] = ()
 
     @property
     def pool(self) -> str:
@@ -88,26 +89,36 @@ class Provider:
 
 
 class Sts:
-    """The token exchange, and the one provider that GitHub's tokens are exchanged through.
+    """The token exchange, for the providers that there are.
 
-    ``provider`` may be replaced to try another mapping or condition.
+    :param world: whose pools have the providers.
     """
 
     def __init__(self, world: World) -> None:
         self._world = world
-        settings = world.settings
-        owner_id = numeric_id(settings.trusted.partition("/")[0])
-        attributes = ("actor", "event_name", "ref", "repository", "repository_id", "repository_owner_id")
-        self.provider = Provider(
-            name=(f"projects/{settings.project_number}/locations/global/workloadIdentityPools/github/providers/octue"),
-            issuer=github.ISSUER,
-            mapping={"google.subject": "assertion.sub"}
-            | {f"attribute.{name}": f"assertion.{name}" for name in attributes},
-            condition=(
-                f"assertion.repository_owner_id == '{owner_id}' "
-                f"&& assertion.repository_id == '{numeric_id(settings.trusted)}' "
-                "&& assertion.ref == 'refs/heads/main' "
-                "&& assertion.event_name in ['push', 'schedule', 'workflow_dispatch']"
+        self._name = (
+            f"projects/{world.settings.project_number}/locations/global/workloadIdentityPools/github/providers/octue"
+        )
+
+    @property
+    def provider(self) -> Provider:
+        """The provider of the trusted repository, where the project is set up; may be replaced to try another.
+
+        :raises LookupError: where the project is not set up.
+        """
+        found = self._find(self._name)
+        if found is None:
+            raise LookupError(f"{self._name} is not there: the project is not set up")
+        return found
+
+    @provider.setter
+    def provider(self, provider: Provider) -> None:
+        self._world.workload_identity.seed(
+            provider.name,
+            messages.WorkloadIdentityPoolProvider(
+                attribute_mapping=dict(provider.mapping),
+                attribute_condition=provider.condition,
+                oidc=messages.Oidc(issuer_uri=provider.issuer, allowed_audiences=provider.audiences),
             ),
         )
 
@@ -116,7 +127,7 @@ class Sts:
 
         :param attribute: its name, without ``attribute.``.
         """
-        return f"principalSet://iam.googleapis.com/{self.provider.pool}/attribute.{attribute}/{value}"
+        return _principal_set(self._name.partition("/providers/")[0], attribute, value)
 
     def exchange(self, form: Mapping[str, str]) -> dict[str, Any]:
         """Exchange a token.
@@ -124,22 +135,24 @@ class Sts:
         :param form: the fields of the request.
         :raises TokenError: where the token, or the request, is refused.
         """
+        self._world.service_usage.check(METHOD, None)
         _check_form(form)
-        if form["audience"] != f"//iam.googleapis.com/{self.provider.name}":
+        provider = self._find(form["audience"].removeprefix("//iam.googleapis.com/"))
+        if provider is None or not form["audience"].startswith("//iam.googleapis.com/"):
             raise TokenError(
                 "invalid_target",
                 'The target service indicated by the "audience" parameters is invalid. This might either be because '
                 "the pool or provider is disabled or deleted or because it doesn't exist.",
             )
-        claims = self._claims(form["subject_token"])
-        attributes = self._attributes(claims)
-        principal = f"principal://iam.googleapis.com/{self.provider.pool}/subject/{attributes['google.subject']}"
+        claims = self._claims(form["subject_token"], provider)
+        attributes = _attributes(claims, provider)
+        principal = f"principal://iam.googleapis.com/{provider.pool}/subject/{attributes['google.subject']}"
         members = {
-            self.principal_set(name.removeprefix("attribute."), value)
+            _principal_set(provider.pool, name.removeprefix("attribute."), value)
             for name, value in attributes.items()
             if name.startswith("attribute.")
         }
-        members.add(f"principalSet://iam.googleapis.com/{self.provider.pool}/*")
+        members.add(f"principalSet://iam.googleapis.com/{provider.pool}/*")
         seconds = min(int(claims["exp"] - self._world.clock.time()), int(LIFETIME_SECONDS))
         return {
             "access_token": self._world.tokens.issue_access_token(principal, members, seconds),
@@ -148,31 +161,35 @@ class Sts:
             "expires_in": seconds,
         }
 
-    def _claims(self, token: str) -> dict[str, Any]:
+    def _find(self, name: str) -> Provider | None:
+        found = self._world.workload_identity.provider(name)
+        if found is None:
+            return None
+        return Provider(
+            name=name,
+            issuer=found.oidc.issuer_uri,
+            mapping=dict(found.attribute_mapping),
+            condition=found.attribute_condition,
+            audiences=tuple(found.oidc.allowed_audiences),
+        )
+
+    def _claims(self, token: str, provider: Provider) -> dict[str, Any]:
         try:
             unverified = jwt.decode(token, options={"verify_signature": False})
         except jwt.InvalidTokenError:
             raise TokenError("invalid_grant", "Unable to parse the ID Token.") from None
-        if unverified.get("iss") != self.provider.issuer:
+        if unverified.get("iss") != provider.issuer:
             raise TokenError(
                 "invalid_grant",
-                f"The issuer in ID Token {unverified.get('iss')} does not match the expected ones: "
-                f"{self.provider.issuer}/",
+                f"The issuer in ID Token {unverified.get('iss')} does not match the expected ones: {provider.issuer}/",
             )
         try:
             claims = self._world.github.key.claims(token)
         except jwt.InvalidTokenError:
             raise TokenError("invalid_grant", "Invalid JWT Signature.") from None
-        self._check_audience(claims)
+        _check_audience(claims, provider)
         self._check_times(claims)
         return claims
-
-    def _check_audience(self, claims: Mapping[str, Any]) -> None:
-        allowed = {f"https://iam.googleapis.com/{self.provider.name}", f"//iam.googleapis.com/{self.provider.name}"}
-        if claims.get("aud") not in allowed:
-            raise TokenError(
-                "invalid_grant", f"The audience in ID Token [{claims.get('aud')}] does not match the expected audience."
-            )
 
     def _check_times(self, claims: Mapping[str, Any]) -> None:
         now = self._world.clock.time()
@@ -181,19 +198,31 @@ class Sts:
         if claims["iat"] > now + _LEEWAY_SECONDS:
             raise TokenError("invalid_grant", f"ID Token issued at {claims['iat']} is not yet valid.")
 
-    def _attributes(self, claims: Mapping[str, Any]) -> dict[str, str]:
-        assertion = json_to_cel(dict(claims))
-        attributes = {
-            name: str(_evaluate(expression, {"assertion": assertion}))
-            for name, expression in self.provider.mapping.items()
-        }
-        if len(attributes["google.subject"].encode()) > _SUBJECT_LIMIT_BYTES:
-            raise TokenError("invalid_grant", "The size of mapped attribute exceeds the 127 bytes limit.")
-        if self.provider.condition:
-            names = {"assertion": assertion, **{name: json_to_cel(value) for name, value in attributes.items()}}
-            if not _evaluate(self.provider.condition, names):
-                raise TokenError("unauthorized_client", "The given credential is rejected by the attribute condition.")
-        return attributes
+
+def _principal_set(pool: str, attribute: str, value: str) -> str:
+    return f"principalSet://iam.googleapis.com/{pool}/attribute.{attribute}/{value}"
+
+
+def _check_audience(claims: Mapping[str, Any], provider: Provider) -> None:
+    default = (f"https://iam.googleapis.com/{provider.name}", f"//iam.googleapis.com/{provider.name}")
+    if claims.get("aud") not in (provider.audiences or default):
+        raise TokenError(
+            "invalid_grant", f"The audience in ID Token [{claims.get('aud')}] does not match the expected audience."
+        )
+
+
+def _attributes(claims: Mapping[str, Any], provider: Provider) -> dict[str, str]:
+    assertion = json_to_cel(dict(claims))
+    attributes = {
+        name: str(_evaluate(expression, {"assertion": assertion})) for name, expression in provider.mapping.items()
+    }
+    if len(attributes["google.subject"].encode()) > _SUBJECT_LIMIT_BYTES:
+        raise TokenError("invalid_grant", "The size of mapped attribute exceeds the 127 bytes limit.")
+    if provider.condition:
+        names = {"assertion": assertion, **{name: json_to_cel(value) for name, value in attributes.items()}}
+        if not _evaluate(provider.condition, names):
+            raise TokenError("unauthorized_client", "The given credential is rejected by the attribute condition.")
+    return attributes
 
 
 def _check_form(form: Mapping[str, str]) -> None:

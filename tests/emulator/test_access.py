@@ -23,6 +23,7 @@ ANNA = Call("x", "user:anna@example.com", frozenset({"user:anna@example.com"}))
 SET_POLICY = "google.cloud.resourcemanager.v3.Projects/SetIamPolicy"
 
 FREE = {
+    "google.api.serviceusage.v1beta1.ServiceUsage/GenerateServiceIdentity",
     "google.cloud.resourcemanager.v3.Projects/TestIamPermissions",
     "google.cloud.run.v2.Services/TestIamPermissions",
     "google.devtools.artifactregistry.v1.ArtifactRegistry/TestIamPermissions",
