@@ -162,7 +162,7 @@ class _Command:
             branch=given.branch,
             pull_requests=given.pull_requests,
             destroys=not given.no_destroy,
-            octue_role=given.octue_role,
+            octue_role=given.octue_role or "",
             services=tuple(given.service),
             provider_id=given.provider,
             deployer_id=given.deployer,
@@ -389,9 +389,7 @@ def _parser() -> argparse.ArgumentParser:
         "--pull-requests", action="store_true", help="let in pull requests of its own branches, for previews and plans"
     )
     parser.add_argument("--no-destroy", action="store_true", help="do not let it delete what it has made")
-    parser.add_argument(
-        "--octue-role", default="", type=_argument(values.role), help="full name of a role that is there already"
-    )
+    parser.add_argument("--octue-role", type=_argument(values.role), help="full name of a role that is there already")
     parser.add_argument(
         "--service", action="append", default=[], type=_argument(values.name), help="make its image repository now"
     )

@@ -13,7 +13,7 @@ from octue_action.preflight import AGENTS, DEPLOYER_ROLE
 from octue_action.resource import Resource
 from octue_action.resources.artifact_repository import ArtifactRepository
 from octue_action.resources.iam_member import Condition, IamMember
-from octue_action.resources.iam_role import IamRole
+from octue_action.resources.iam_role import IamRole, grouped
 from octue_action.resources.project_service import ProjectService
 from octue_action.resources.service_account import ServiceAccount
 from octue_action.resources.service_identity import ServiceIdentity
@@ -233,7 +233,7 @@ def _roles(setup: ProjectSetup, apis: Mapping[str, ProjectService]) -> tuple[Iam
             role_id=role_id,
             role_title=title,
             owner=_shared(),
-            includes=dict.fromkeys(included, True),
+            includes=grouped(included),
             part_of=apis[_IAM].address,
             depends_on=_addresses([apis[_IAM]]),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
@@ -12,6 +12,23 @@ if TYPE_CHECKING:
     from google.cloud import iam_admin_v1
 
     from octue_action.google import Google
+
+
+DELETED = "DELETED"
+
+
+def grouped(permissions: Iterable[str]) -> dict[str, str]:
+    """Permissions as people read them: ``{"run.services": "create, get"}``."""
+    verbs: dict[str, list[str]] = {}
+    for permission in sorted(permissions):
+        of, _, verb = permission.rpartition(".")
+        verbs.setdefault(of, []).append(verb)
+    return {of: ", ".join(listed) for of, listed in verbs.items()}
+
+
+def ungrouped(includes: Mapping[str, str]) -> list[str]:
+    """Permissions as Google Cloud has them: ``["run.services.create", "run.services.get"]``."""
+    return [f"{of}.{verb}" for of, verbs in includes.items() for verb in verbs.split(", ")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +41,8 @@ class IamRole(Resource):
     :param role_id: letters, digits, ``_`` and ``.``.
     :param role_title: what the console shows.
     :param owner: the labels that it would carry if it could.
-    :param includes: the permissions, each with true: these and no others.
-    :param stage: of its launch; ``DISABLED`` would let nobody use it.
-    :param deleted: of an actual one: whether it was deleted, and can be undeleted.
+    :param includes: the permissions, as ``grouped`` has them: these and no others.
+    :param stage: of its launch, ``GA``; of an actual one also ``DISABLED``, when it grants nothing, or ``DELETED``.
     """
 
     kind: ClassVar[str] = "iam_role"
@@ -36,9 +52,8 @@ class IamRole(Resource):
     role_id: Annotated[str, Mark.IDENTITY]
     role_title: str
     owner: Annotated[Mapping[str, str], Mark.ADDITIVE]
-    includes: Mapping[str, bool]
+    includes: Mapping[str, str]
     stage: str = "GA"
-    deleted: bool = False
 
     @property
     def name(self) -> str:
@@ -80,7 +95,7 @@ class IamRole(Resource):
     def update(self, google: Google, actual: Self) -> Self:
         from google.cloud import iam_admin_v1
 
-        if actual.deleted:
+        if not actual.is_there:
             google.write(google.iam.undelete_role, iam_admin_v1.UndeleteRoleRequest(name=self.role))
         request = iam_admin_v1.UpdateRoleRequest(
             name=self.role,
@@ -93,12 +108,12 @@ class IamRole(Resource):
         from google.cloud import iam_admin_v1
 
         actual = self.read(google)
-        if actual is not None and not actual.deleted:
+        if actual is not None and actual.is_there:
             google.remove(google.iam.delete_role, iam_admin_v1.DeleteRoleRequest(name=self.role))
 
     @property
     def is_there(self) -> bool:
-        return not self.deleted
+        return self.stage != DELETED
 
     def _message(self, owner: Mapping[str, str]) -> iam_admin_v1.Role:
         from google.cloud import iam_admin_v1
@@ -106,7 +121,7 @@ class IamRole(Resource):
         return iam_admin_v1.Role(
             title=self.role_title,
             description=as_description(owner),
-            included_permissions=sorted(self.includes),
+            included_permissions=sorted(ungrouped(self.includes)),
             stage=getattr(iam_admin_v1.Role.RoleLaunchStage, self.stage),
         )
 
@@ -116,8 +131,7 @@ class IamRole(Resource):
             self,
             role_title=role.title,
             owner=owner,
-            includes=dict.fromkeys(role.included_permissions, True),
-            stage=role.stage.name,
-            deleted=role.deleted,
+            includes=grouped(role.included_permissions),
+            stage=DELETED if role.deleted else role.stage.name,
             ours=is_ours(owner, self.owner),
         )

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 API = "iam.googleapis.com/v1"
 """There is no gRPC for these (cloud.google.com/iam/docs/reference/rest)."""
 
+DELETED = "DELETED"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Federation(Resource):
@@ -26,16 +28,14 @@ class Federation(Resource):
 
     :param display_name: what the console shows, at most 32 characters.
     :param owner: the labels that it would carry if it could.
-    :param disabled: whether nobody gets in by it.
-    :param deleted: of an actual one: whether it was deleted, and can be undeleted.
+    :param state: ``ACTIVE``; of an actual one also ``DISABLED``, when nobody gets in by it, or ``DELETED``.
     """
 
     project_id: Annotated[str, Mark.IDENTITY]
     pool_id: Annotated[str, Mark.IDENTITY]
     display_name: str
     owner: Annotated[Mapping[str, str], Mark.ADDITIVE]
-    disabled: bool = False
-    deleted: bool = False
+    state: str = "ACTIVE"
 
     id_parameter: ClassVar[str]
     """Of the query that makes one: what its id is called."""
@@ -60,7 +60,7 @@ class Federation(Resource):
 
     @property
     def is_there(self) -> bool:
-        return not self.deleted
+        return self.state != DELETED
 
     def read(self, google: Google) -> Self | None:
         found = google.find(google.rest(f"get_{self.kind}"), RestRequest("GET", f"{API}/{self.resource_name}"))
@@ -72,7 +72,7 @@ class Federation(Resource):
         return self._written(google, f"create_{self.kind}", request)
 
     def update(self, google: Google, actual: Self) -> Self:
-        if actual.deleted:
+        if actual.state == DELETED:
             undeletion = RestRequest("POST", f"{API}/{self.resource_name}:undelete", body={})
             google.finish_rest(google.write(google.rest(f"undelete_{self.kind}"), undeletion), API)
         body = self._body({**actual.owner, **self.owner}, actual)
@@ -81,7 +81,7 @@ class Federation(Resource):
 
     def delete(self, google: Google) -> None:
         actual = self.read(google)
-        if actual is None or actual.deleted:
+        if actual is None or not actual.is_there:
             return
         request = RestRequest("DELETE", f"{API}/{self.resource_name}")
         operation = google.remove(google.rest(f"delete_{self.kind}"), request)
@@ -104,17 +104,16 @@ class Federation(Resource):
         return {
             "displayName": self.display_name,
             "description": as_description(owner),
-            "disabled": self.disabled,
+            "disabled": False,
         }
 
     def _canonical(self, message: Mapping[str, Any]) -> Self:
-        owner = from_description(message.get("description", ""))
+        owner, state = from_description(message.get("description", "")), message.get("state", "ACTIVE")
         return replace(
             self,
             display_name=message.get("displayName", ""),
             owner=owner,
-            disabled=message.get("disabled", False),
-            deleted=message.get("state") == "DELETED",
+            state="DISABLED" if message.get("disabled") and state != DELETED else state,
             ours=is_ours(owner, self.owner),
         )
 

@@ -19,8 +19,8 @@ class WorkloadIdentityProvider(Federation):
     :param attribute_mapping: an expression for ``google.subject``, and for each attribute that policies may name.
     :param attribute_condition: which of these tokens are let in.
     :param allowed_audiences: of these tokens; the provider's own name where there is none.
-    :param keys: with which these tokens are signed, where they are not the issuer's own: whoever has set some lets
-        in whomever they like.
+    :param keys: of an actual one: those with which tokens are signed, where they are not the issuer's own. Whoever has
+        set some lets in whomever they like, so they are taken out.
     """
 
     kind: ClassVar[str] = "workload_identity_provider"
@@ -33,7 +33,7 @@ class WorkloadIdentityProvider(Federation):
     attribute_mapping: Annotated[Mapping[str, str], Mark.ADDITIVE]
     attribute_condition: str
     allowed_audiences: tuple[str, ...] = ()
-    keys: str = ""
+    keys: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -45,11 +45,7 @@ class WorkloadIdentityProvider(Federation):
         return f"{pool}/providers/{self.provider_id}"
 
     def _body(self, owner: Mapping[str, str], actual: Self | None = None) -> dict[str, Any]:
-        oidc = {
-            "issuerUri": self.issuer,
-            "allowedAudiences": list(self.allowed_audiences),
-            **({"jwksJson": self.keys} if self.keys else {}),
-        }
+        oidc = {"issuerUri": self.issuer, "allowedAudiences": list(self.allowed_audiences)}
         return {
             **super()._body(owner, actual),
             "attributeMapping": {**(actual.attribute_mapping if actual else {}), **self.attribute_mapping},
@@ -65,5 +61,5 @@ class WorkloadIdentityProvider(Federation):
             attribute_mapping=message.get("attributeMapping", {}),
             attribute_condition=message.get("attributeCondition", ""),
             allowed_audiences=tuple(oidc.get("allowedAudiences", ())),
-            keys=oidc.get("jwksJson", ""),
+            keys=(oidc["jwksJson"],) if oidc.get("jwksJson") else (),
         )
