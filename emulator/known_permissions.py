@@ -28,6 +28,8 @@ _VERBS: Mapping[str, str] = {
     "cloudbuild.operations": "get list",
     "cloudbuild.repositories": "accessReadToken accessReadWriteToken create delete fetchGitRefs get list",
     "cloudbuild.workerpools": f"{_ALL} use",
+    "cloudfunctions.functions": f"{_ALL} {_POLICY} invoke sourceCodeGet sourceCodeSet",
+    "cloudfunctions.operations": "get list",
     "eventarc.channels": f"{_ALL} {_POLICY} attach publish undelete",
     "eventarc.events": "receiveAuditLogWritten receiveEvent",
     "eventarc.locations": "get list",
