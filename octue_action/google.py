@@ -8,18 +8,20 @@ from __future__ import annotations
 import datetime
 import functools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import google.auth.transport.requests
 import grpc
 import requests
 from google.api_core import exceptions, grpc_helpers
+from google.auth.transport.requests import AuthorizedSession
 
 from octue_action import quirks
 from octue_action.cancellation import Cancellation, Cancelled
 from octue_action.failure import Failure, GoogleError
 from octue_action.quirks import Quirk
+from octue_action.rest import RestMethod, RestRequest
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
     from google.cloud.resourcemanager_v3 import ProjectsClient
     from google.cloud.run_v2 import RevisionsClient, ServicesClient
+    from google.cloud.service_usage_v1 import ServiceUsageClient
     from google.iam.v1.policy_pb2 import Policy
     from google.longrunning.operations_pb2 import Operation
     from google.protobuf.message import Message
@@ -67,6 +70,7 @@ class Google:
     :param emulator: ``127.0.0.1:PORT`` where an emulator answers in Google's place; None for Google itself.
     :param progress: told, in a sentence, what is being waited for.
     :param cancellation: after which no call begins, and all connections may be cut.
+    :param patience: refusals that pass by themselves for this caller, beside those that do for all.
     """
 
     def __init__(
@@ -75,8 +79,10 @@ class Google:
         emulator: str | None = None,
         progress: Callable[[str], None] = lambda _: None,
         cancellation: Cancellation | None = None,
+        patience: Sequence[Quirk] = (),
     ) -> None:
         self.progress = progress
+        self._patience = tuple(patience)
         self.cancellation = cancellation or Cancellation()
         self.cancellation.cut = self._close
         self._channels: list[grpc.Channel] = []
@@ -158,6 +164,20 @@ class Google:
 
         return self._client(LoggingServiceV2Client, "logging.googleapis.com")
 
+    @functools.cached_property
+    def service_usage(self) -> ServiceUsageClient:
+        """Which APIs are on."""
+        from google.cloud.service_usage_v1 import ServiceUsageClient
+
+        return self._client(ServiceUsageClient, "serviceusage.googleapis.com")
+
+    def rest(self, name: str) -> RestMethod:
+        """A method that there is over HTTP alone.
+
+        :param name: by which it is told, ``create_workload_identity_pool``.
+        """
+        return RestMethod(name, self._session, f"http://{self._emulator}" if self._emulator else "https:/")
+
     @property
     def writes(self) -> int:
         """How often the calling thread has changed something in Google Cloud."""
@@ -187,7 +207,8 @@ class Google:
         :param passing: what is repeated.
         :raises GoogleError: where it is refused.
         """
-        return self.repeat(lambda: self._once(lambda **named: [*method(**named)], request, method), passing)
+        waited_for = (*passing, *self._patience)
+        return self.repeat(lambda: self._once(lambda **named: [*method(**named)], request, method), waited_for)
 
     def find(self, method: Callable[..., Answer], request: Any) -> Answer | None:
         """Call a method that reads one thing; None where there is no such thing.
@@ -206,7 +227,7 @@ class Google:
 
         :raises GoogleError: where it is refused, or nobody knows what was done (``quirks.OUTCOME_UNKNOWN``).
         """
-        return self.repeat(lambda: self._write_once(method, request), quirks.OF_WRITES)
+        return self.repeat(lambda: self._write_once(method, request), (*quirks.OF_WRITES, *self._patience))
 
     def remove(self, method: Callable[..., Answer], request: Any) -> Answer | None:
         """Call a method that deletes one thing; None where it is gone already.
@@ -266,18 +287,37 @@ class Google:
             if state.done:
                 break
         if not state.done:
-            raise GoogleError(
-                "operation",
-                "DEADLINE_EXCEEDED",
-                f"{state.name} took over {seconds:.0f} s.",
-                remedy="Run the job again: it goes on from what is there by then.",
-                is_of_operation=True,
-            )
+            raise _overdue(state.name, seconds)
         if state.HasField("error"):
             raise GoogleError("operation", _status(state.error.code), state.error.message, is_of_operation=True)
         answer = response_type()
         state.response.Unpack(_protobuf(answer))
         return answer
+
+    def finish_rest(
+        self, operation: Mapping[str, Any], api: str, *, seconds: float = OPERATION_SECONDS
+    ) -> dict[str, Any]:
+        """Wait for a long-running operation of an API that there is over HTTP alone, and give its response.
+
+        :param operation: as a method of it gives it.
+        :param api: host and version, ``iam.googleapis.com/v1``.
+        :raises GoogleError: where it ends badly or takes longer than ``seconds``.
+        """
+        passing = (*quirks.OF_READINGS, quirks.OPERATION_NOT_YET_VISIBLE)
+        for _ in self.poll(seconds, at_once=bool(operation.get("done"))):
+            if not operation.get("done"):
+                request = RestRequest("GET", f"{api}/{operation['name']}")
+                operation = self._read(self.rest("get_operation"), request, passing)
+            if operation.get("done"):
+                break
+        if not operation.get("done"):
+            raise _overdue(str(operation["name"]), seconds)
+        if "error" in operation:
+            error = operation["error"]
+            raise GoogleError(
+                "operation", _status(error.get("code", 2)), str(error.get("message", "")), is_of_operation=True
+            )
+        return dict(operation.get("response", {}))
 
     def _operation(self, client: Any, name: str) -> Operation:
         from google.longrunning import operations_pb2
@@ -334,7 +374,7 @@ class Google:
             yield
 
     def _read(self, method: Callable[..., Answer], request: Any, passing: Sequence[Quirk]) -> Answer:
-        return self.repeat(lambda: self._once(method, request, method), passing)
+        return self.repeat(lambda: self._once(method, request, method), (*passing, *self._patience))
 
     def _write_once(self, method: Callable[..., Answer], request: Any) -> Answer:
         try:
@@ -383,6 +423,14 @@ class Google:
         return channel
 
     @functools.cached_property
+    def _session(self) -> AuthorizedSession:
+        asked = google.auth.transport.requests.Request(session_for(emulator=self._emulator is not None))
+        # A token that is refused is asked for anew in one place: where all refusals are.
+        session = AuthorizedSession(self._credentials, refresh_status_codes=(), auth_request=asked)
+        session.trust_env = self._emulator is None
+        return session
+
+    @functools.cached_property
     def _emulator_channel(self) -> grpc.Channel:
         # An insecure channel would send no token at all; local credentials do, on loopback only.
         credentials = grpc.composite_channel_credentials(
@@ -428,6 +476,16 @@ def _google_error(method: Callable[..., Any], error: Any) -> GoogleError:
     if _NO_TOKEN in error.message:
         status = grpc.StatusCode.UNAUTHENTICATED.name
     return GoogleError(name, status, error.message, error.reason or "", metadata=error.metadata)
+
+
+def _overdue(name: str, seconds: float) -> GoogleError:
+    return GoogleError(
+        "operation",
+        "DEADLINE_EXCEEDED",
+        f"{name} took over {seconds:.0f} s.",
+        remedy="Run the job again: it goes on from what is there by then.",
+        is_of_operation=True,
+    )
 
 
 def _can_wait(client: Any) -> bool:

@@ -85,6 +85,21 @@ EXPLAIN = ("logging.logEntries.list",)
 ALL = tuple(sorted({*DEPLOY, GRANT, *ROLL_BACK, *DESTROY, *ASK, *EXPLAIN}))
 """Fewer than the 100 that Google Cloud tests at a time."""
 
+DEPLOYER = tuple(sorted({*DEPLOY, *ROLL_BACK, *DESTROY, *ASK, *EXPLAIN} - {"resourcemanager.projects.getIamPolicy"}))
+"""What the deployer's own role includes, for all modes. To read the project's policy comes with ``GRANT``."""
+
+OCTUE_SERVICE = (
+    "pubsub.subscriptions.consume",
+    "pubsub.subscriptions.create",
+    "pubsub.subscriptions.delete",
+    "pubsub.topics.attachSubscription",
+    "pubsub.topics.create",
+    "pubsub.topics.delete",
+    "pubsub.topics.get",
+    "pubsub.topics.publish",
+)
+"""What Octue's role includes: what its SDK does in a service that answers questions, and asks others."""
+
 OF_METHODS: Mapping[str, str] = {
     "acknowledge": "pubsub.subscriptions.consume",
     "create_build_trigger": "cloudbuild.builds.create",

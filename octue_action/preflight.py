@@ -75,6 +75,14 @@ def refusals(plan: Plan, google: Google, settings: Settings, on_project: frozens
     return (_told(lacks, (), google, settings),) if lacks else ()
 
 
+def lacks(plan: Plan, google: Google, on_project: frozenset[str]) -> tuple[Lack, ...]:
+    """What the caller lacks for the writes of a plan, each permission once.
+
+    :param on_project: those of its permissions that it has on the whole project.
+    """
+    return _lacking(_needed(plan.changes), google, on_project)
+
+
 def unreadable(refusal: Failure, google: Google, settings: Settings, resources: Sequence[Resource]) -> Failure | None:
     """All that is missing, where a reading was refused for one thing that is; None where nothing is seen to be.
 

@@ -9,6 +9,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from google.api_core import retry
 
@@ -75,6 +76,10 @@ def _any(*predicates: Callable[[Failure], bool]) -> Callable[[Failure], bool]:
     return lambda failure: any(predicate(failure) for predicate in predicates)
 
 
+def _is_disabled(failure: Failure) -> TypeGuard[GoogleError]:
+    return isinstance(failure, GoogleError) and failure.reason == "SERVICE_DISABLED"
+
+
 BAD_REQUEST = ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE")
 """What is 400 over HTTP, which is all that some reports say."""
 
@@ -103,6 +108,16 @@ is403QuotaExceededPerMinuteError.
 
 TOKEN_REFUSED = Quirk("", _is("UNAUTHENTICATED"), 60.0, times=1)
 """A token that ended, or was withdrawn, on its way: a new one is asked for; nothing was done."""
+
+API_NOT_YET_ON = Quirk(
+    "Waiting until the APIs that were switched on a moment ago can be used.",
+    lambda failure: _is_disabled(failure) and failure.metadata.get("service") != "serviceusage.googleapis.com",
+    5 * 60.0,
+)
+"""Only for who has switched the API on, or has seen that it is on; the one that switches others on is not waited for.
+
+Source: the refusal itself, which says to wait a few minutes where the API was enabled recently.
+"""
 
 OPERATION_NOT_YET_VISIBLE = Quirk("", _is("NOT_FOUND", method="(get|wait)_operation"), 60.0)
 """An operation that was begun a moment ago.
@@ -190,6 +205,16 @@ SERVICE_ACCOUNT_NOT_YET_IN_POLICIES = Quirk(
 """A policy names an account that was made a moment ago; a role that does not exist is refused in like words, for ever.
 
 Source: hashicorp/terraform-provider-google, IamServiceAccountNotFound.
+"""
+
+POOL_NOT_YET_IN_POLICIES = Quirk(
+    "waiting until policies accept the new workload identity pool",
+    _is("INVALID_ARGUMENT", says="identity pool does not exist", of_operation=None),
+    5 * 60.0,
+)
+"""A policy names identities of a pool that was made a moment ago.
+
+Source: googleforgames/global-multiplayer-demo#39.
 """
 
 SERVICE_ACCOUNT_NOT_YET_USABLE = Quirk(

@@ -37,6 +37,16 @@ def is_ours(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     return all(labels.get(key) == wanted.get(key) for key in OWNERSHIP_LABELS)
 
 
+def as_description(owner: Mapping[str, str]) -> str:
+    """The labels as a description, for what cannot have labels; at most 256 characters, which Google Cloud allows."""
+    return " ".join(f"{key}={value}" for key, value in owner.items())
+
+
+def from_description(text: str) -> dict[str, str]:
+    """The labels that a description says; whatever else it says is passed over."""
+    return dict(word.split("=", 1) for word in text.split() if "=" in word)
+
+
 class Mark(enum.Enum):
     """What a field is beside a setting that may be compared and changed: ``Annotated[str, Mark.IDENTITY]``."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from octue_action.failure import Failure, GoogleError
-from octue_action.quirks import SERVICE_ACCOUNT_NOT_YET_IN_POLICIES, Quirk
+from octue_action.quirks import POOL_NOT_YET_IN_POLICIES, SERVICE_ACCOUNT_NOT_YET_IN_POLICIES, Quirk
 from octue_action.resource import Mark, Permissions, Resource
 
 if TYPE_CHECKING:
@@ -17,16 +17,31 @@ if TYPE_CHECKING:
 POLICY_VERSION = 3
 """The only version in which bindings with conditions survive being read and written."""
 
+
+@dataclass(frozen=True)
+class Condition:
+    """Under which a role is granted.
+
+    :param title: for people.
+    :param expression: CEL, what counts.
+    """
+
+    title: str
+    expression: str
+
+
 EVERYONE = frozenset({"allUsers", "allAuthenticatedUsers"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class IamMember(Resource):
-    """A role granted, without condition, to a member on a project or a Cloud Run service.
+    """A role granted to a member on a project, a Cloud Run service or a service account.
 
-    :param resource: relative name, ``projects/P`` or ``projects/P/locations/R/services/S``.
+    :param resource: relative name, ``projects/P``, ``projects/P/locations/R/services/S`` or
+        ``projects/P/serviceAccounts/E``.
     :param role: ``roles/run.invoker`` or ``projects/P/roles/R``.
-    :param member: ``serviceAccount:E``.
+    :param member: ``serviceAccount:E``, or ``principalSet://iam.googleapis.com/POOL/attribute.A/V``.
+    :param condition: under which; the same role without it, or under another one, is another grant.
     :param granted: whether the member has the role.
     :param public: of an actual one: the grants to everyone on the internet, as ``--member=M --role=R``.
     :param may_be_public: whether that is wanted.
@@ -39,6 +54,7 @@ class IamMember(Resource):
     resource: Annotated[str, Mark.IDENTITY]
     role: Annotated[str, Mark.IDENTITY]
     member: Annotated[str, Mark.IDENTITY]
+    condition: Annotated[Condition | None, Mark.IDENTITY] = None
     granted: bool = True
     public: Annotated[tuple[str, ...], Mark.OUTPUT] = ()
     may_be_public: Annotated[bool, Mark.IDENTITY] = False
@@ -47,15 +63,22 @@ class IamMember(Resource):
     @property
     def name(self) -> str:
         role, resource = self.role.rpartition("/")[2], self.resource.rpartition("/")[2]
-        return f"{role} on {resource} for {self.member.partition(':')[2]}"
+        member = self.member.partition("/attribute.")[2] or self.member.partition(":")[2]
+        under = f" ({self.condition.title})" if self.condition else ""
+        return f"{role} on {resource} for {member}{under}"
 
     @property
     def console_url(self) -> str:
-        project, _, location_and_service = self.resource.removeprefix("projects/").partition("/locations/")
-        if not location_and_service:
-            return f"https://console.cloud.google.com/iam-admin/iam?project={project}"
-        location, _, service = location_and_service.partition("/services/")
-        return f"https://console.cloud.google.com/run/detail/{location}/{service}/security?project={project}"
+        _, project, *path = self.resource.split("/")
+        match path:
+            case ["locations", location, "services", service]:
+                return f"https://console.cloud.google.com/run/detail/{location}/{service}/security?project={project}"
+            case ["serviceAccounts", email]:
+                return (
+                    f"https://console.cloud.google.com/iam-admin/serviceaccounts/details/{email}/permissions"
+                    f"?project={project}"
+                )
+        return f"https://console.cloud.google.com/iam-admin/iam?project={project}"
 
     @property
     def is_there(self) -> bool:
@@ -63,17 +86,18 @@ class IamMember(Resource):
 
     @property
     def permissions(self) -> Permissions:
-        of = "run.services" if self.own_policy else "resourcemanager.projects"
+        apis = {"services": "run.services", "serviceAccounts": "iam.serviceAccounts"}
+        of = apis.get(self.resource.split("/")[-2], "resourcemanager.projects")
         write = (f"{of}.setIamPolicy",)
         return Permissions(read=(f"{of}.getIamPolicy",), create=write, update=write, delete=write)
 
     @property
     def own_policy(self) -> str:
-        return self.resource if "/services/" in self.resource else ""
+        return self.resource if self.resource.count("/") > 1 else ""
 
     def read(self, google: Google) -> Self | None:
         with google.policy_lock(self.resource):
-            policy = google.policies[self.resource] = self._read_policy(google)
+            policy = google.policies[self.resource] = read_policy(google, self.resource)
         return self._canonical(policy)
 
     def create(self, google: Google) -> Self:
@@ -84,13 +108,13 @@ class IamMember(Resource):
 
     def delete(self, google: Google) -> None:
         with google.policy_lock(self.resource):
-            policy = self._read_policy(google)
-            if remove_member(policy, self.role, self.member):
+            policy = read_policy(google, self.resource)
+            if remove_member(policy, self.role, self.member, self.condition):
                 self._write_policy(google, policy)
 
     @property
     def passing(self) -> tuple[Quirk, ...]:
-        return (SERVICE_ACCOUNT_NOT_YET_IN_POLICIES,) if self.member_may_be_new else ()
+        return (SERVICE_ACCOUNT_NOT_YET_IN_POLICIES, POOL_NOT_YET_IN_POLICIES) if self.member_may_be_new else ()
 
     def refusals(self, actual: Self, *, adopt: bool) -> tuple[Failure, ...]:
         if not actual.public or self.may_be_public:
@@ -110,8 +134,8 @@ class IamMember(Resource):
             policy = google.policies.pop(self.resource, None)
             # Written upon what was read for the plan; where that is old by now, Google refuses it with a conflict.
             if policy is None or self._canonical(policy).granted:
-                policy = self._read_policy(google)
-            if add_member(policy, self.role, self.member):
+                policy = read_policy(google, self.resource)
+            if add_member(policy, self.role, self.member, self.condition):
                 policy = self._write_policy(google, policy)
             google.policies[self.resource] = policy
         return self._canonical(policy)
@@ -119,16 +143,9 @@ class IamMember(Resource):
     def _canonical(self, policy: Policy) -> Self:
         return replace(
             self,
-            granted=any(self.member in binding.members for binding in _unconditional(policy, self.role)),
+            granted=any(self.member in binding.members for binding in _granting(policy, self.role, self.condition)),
             public=_public_grants(policy) if "/services/" in self.resource else (),
         )
-
-    def _read_policy(self, google: Google) -> Policy:
-        from google.iam.v1 import iam_policy_pb2
-
-        request = iam_policy_pb2.GetIamPolicyRequest(resource=self.resource)
-        request.options.requested_policy_version = POLICY_VERSION
-        return google.read(google.policy_client(self.resource).get_iam_policy, request)
 
     def _write_policy(self, google: Google, policy: Policy) -> Policy:
         from google.iam.v1 import iam_policy_pb2
@@ -141,32 +158,47 @@ class IamMember(Resource):
         except GoogleError as error:
             # Who may change certain roles alone is held against the policy as it is by now: what somebody else has
             # granted since we read it would look as if we took it away.
-            if error.status != "PERMISSION_DENIED" or self._read_policy(google).etag == policy.etag:
+            if error.status != "PERMISSION_DENIED" or read_policy(google, self.resource).etag == policy.etag:
                 raise
             raise GoogleError(error.method, "ABORTED", "The policy was changed in the meantime.") from error
 
 
-def add_member(policy: Policy, role: str, member: str) -> bool:
+def read_policy(google: Google, resource: str) -> Policy:
+    """The IAM policy of something, with its conditions.
+
+    :param resource: relative name.
+    :raises GoogleError: where it may not be read.
+    """
+    from google.iam.v1 import iam_policy_pb2
+
+    request = iam_policy_pb2.GetIamPolicyRequest(resource=resource)
+    request.options.requested_policy_version = POLICY_VERSION
+    return google.read(google.policy_client(resource).get_iam_policy, request)
+
+
+def add_member(policy: Policy, role: str, member: str, condition: Condition | None = None) -> bool:
     """Grant the role to the member, in place, leaving all else as it is.
 
     :returns: whether the policy was changed.
     """
-    granted = _unconditional(policy, role)
+    granted = _granting(policy, role, condition)
     if any(member in binding.members for binding in granted):
         return False
     if granted:
         granted[0].members.append(member)
     else:
-        policy.bindings.add(role=role, members=[member])
+        binding = policy.bindings.add(role=role, members=[member])
+        if condition is not None:
+            binding.condition.title, binding.condition.expression = condition.title, condition.expression
     return True
 
 
-def remove_member(policy: Policy, role: str, member: str) -> bool:
+def remove_member(policy: Policy, role: str, member: str, condition: Condition | None = None) -> bool:
     """Take the role from the member, in place, leaving all else as it is.
 
     :returns: whether the policy was changed.
     """
-    places = [n for n, b in enumerate(policy.bindings) if _is_grant(b, role) and member in b.members]
+    places = [n for n, b in enumerate(policy.bindings) if _is_grant(b, role, condition) and member in b.members]
     for place in reversed(places):
         binding = policy.bindings[place]
         others = [other for other in binding.members if other != member]
@@ -185,10 +217,17 @@ def _public_grants(policy: Policy) -> tuple[str, ...]:
     )
 
 
-def _unconditional(policy: Policy, role: str) -> list[Any]:
-    return [binding for binding in policy.bindings if _is_grant(binding, role)]
+def _granting(policy: Policy, role: str, condition: Condition | None) -> list[Any]:
+    return [binding for binding in policy.bindings if _is_grant(binding, role, condition)]
 
 
-def _is_grant(binding: Any, role: str) -> bool:
-    """Whether a binding gives the role to somebody without any condition, be that one of a title alone."""
-    return binding.role == role and bool(binding.members) and not binding.condition.ByteSize()
+def _is_grant(binding: Any, role: str, condition: Condition | None) -> bool:
+    """Whether a binding gives the role to somebody under this very condition.
+
+    Where none is wanted, one of a title alone is one already; else the expression counts, whatever it is called.
+    """
+    if binding.role != role or not binding.members:
+        return False
+    if condition is None:
+        return not binding.condition.ByteSize()
+    return bool(binding.condition.expression == condition.expression)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from octue_action.failure import Failure, GoogleError
 from octue_action.quirks import SERVICE_ACCOUNT_READ_AS_FORBIDDEN
-from octue_action.resource import Mark, Permissions, Resource, is_ours
+from octue_action.resource import Mark, Permissions, Resource, as_description, from_description, is_ours
 
 if TYPE_CHECKING:
     from google.cloud import iam_admin_v1
@@ -49,8 +49,8 @@ class ServiceAccount(Resource):
 
     @property
     def description(self) -> str:
-        """At most 256 characters, which Google Cloud allows."""
-        return " ".join(f"{key}={value}" for key, value in self.owner.items())
+        """Whose it is."""
+        return as_description(self.owner)
 
     @property
     def permissions(self) -> Permissions:
@@ -104,7 +104,7 @@ class ServiceAccount(Resource):
         return f"projects/{self.project_id}/serviceAccounts/{self.email}"
 
     def _canonical(self, account: iam_admin_v1.ServiceAccount) -> Self:
-        owner = dict(word.split("=", 1) for word in account.description.split() if "=" in word)
+        owner = from_description(account.description)
         return replace(self, display_name=account.display_name, owner=owner, ours=is_ours(owner, self.owner))
 
     def _find(self, google: Google) -> iam_admin_v1.ServiceAccount | None:

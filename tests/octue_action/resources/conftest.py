@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from google.oauth2.credentials import Credentials
 
 from emulator.images import Image
 from emulator.server import Emulator
@@ -21,10 +22,12 @@ from octue_action.resources.service_account import ServiceAccount
 from tests.octue_action.resources.commits import commit, git
 from tests.octue_action.resources.kinds import (
     ACCOUNTS,
+    FREE_API,
     IMAGES,
     LABELS,
     LOCATION,
     OTHER_REPOSITORY,
+    OWNER,
     PROJECT,
     REPOSITORY,
     TOPICS,
@@ -77,6 +80,12 @@ def emulator(tmp_path_factory: pytest.TempPathFactory, checkout: Path, cache: Pa
 
 
 @pytest.fixture(scope="module")
+def google(emulator: Emulator) -> Google:
+    """The door to the local cloud, for the project's owner: who may do what, other tests say."""
+    return Google(Credentials(emulator.world.tokens.issue_access_token(OWNER)), emulator.address)
+
+
+@pytest.fixture(scope="module")
 def images(world: World, google: Google, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Two images of a program that listens, and does nothing else."""
     folder = tmp_path_factory.mktemp("image")
@@ -95,6 +104,7 @@ def images(world: World, google: Google, tmp_path_factory: pytest.TempPathFactor
 def ground(google: Google, world: World, images: None) -> None:  # noqa: ARG001 - the service needs the images
     """Two services, topics and service accounts and a secret, for what stands on them."""
     world.cloud_run.secrets["token", "latest"] = "a secret"
+    world.service_usage.disable(FREE_API)
     for email in ACCOUNTS:
         ServiceAccount(
             project_id=PROJECT,

@@ -25,10 +25,15 @@ from octue_action.resources.artifact_repository import ArtifactRepository
 from octue_action.resources.build_trigger import BuildTrigger
 from octue_action.resources.cloud_run_service import CloudRunService, Memory
 from octue_action.resources.eventarc_trigger import EventarcTrigger
-from octue_action.resources.iam_member import IamMember
+from octue_action.resources.iam_member import Condition, IamMember
+from octue_action.resources.iam_role import IamRole, grouped
+from octue_action.resources.project_service import ProjectService
 from octue_action.resources.pubsub_subscription import PubsubSubscription
 from octue_action.resources.pubsub_topic import PubsubTopic
 from octue_action.resources.service_account import ServiceAccount
+from octue_action.resources.workload_identity_pool import API, Federation, WorkloadIdentityPool
+from octue_action.resources.workload_identity_provider import WorkloadIdentityProvider
+from octue_action.rest import RestRequest
 
 PROJECT = "my-project"
 LOCATION = "europe-west1"
@@ -41,6 +46,7 @@ ACCOUNTS = tuple(f"sum-{number}@{PROJECT}.iam.gserviceaccount.com" for number in
 TOPICS = tuple(f"projects/{PROJECT}/topics/octue.services.{number}" for number in ("one", "two"))
 REPOSITORY = "my-org/my-repository"
 OTHER_REPOSITORY = "my-org/other"
+OWNER = "user:owner@example.com"
 STANDING = f"{PARENT}/services/standing"
 
 VOLATILE = {
@@ -140,6 +146,28 @@ def _project_member(name: str) -> IamMember:
     )
 
 
+def _conditional_member(name: str) -> IamMember:
+    return replace(
+        _project_member(name),
+        role="roles/resourcemanager.projectIamAdmin",
+        condition=Condition("only-viewers", "api.getAttribute('iam.googleapis.com/modifiedGrantsByRole', []) == []"),
+    )
+
+
+def _read_anew(google: Google, _: IamMember) -> None:
+    """Others have changed the policy by other doors."""
+    google.policies.clear()
+
+
+def _account_member(name: str) -> IamMember:
+    pool = "projects/123456789012/locations/global/workloadIdentityPools/github"
+    return IamMember(
+        resource=f"projects/{PROJECT}/serviceAccounts/{ACCOUNTS[0]}",
+        role="roles/iam.workloadIdentityUser",
+        member=f"principalSet://iam.googleapis.com/{pool}/attribute.repository_id/{name}",
+    )
+
+
 def _service_member(name: str) -> IamMember:
     return IamMember(
         resource=STANDING,
@@ -150,7 +178,7 @@ def _service_member(name: str) -> IamMember:
 
 def policy_of(google: Google, member: IamMember) -> policy_pb2.Policy:
     """The whole policy that the member is in."""
-    client = google.run if "/services/" in member.resource else google.projects
+    client = google.policy_client(member.resource)
     request = iam_policy_pb2.GetIamPolicyRequest(resource=member.resource)
     request.options.requested_policy_version = 3
     policy: policy_pb2.Policy = client.get_iam_policy(request=request)
@@ -159,7 +187,7 @@ def policy_of(google: Google, member: IamMember) -> policy_pb2.Policy:
 
 def set_policy(google: Google, member: IamMember, policy: policy_pb2.Policy) -> None:
     """Somebody writes the policy that the member is in."""
-    client = google.run if "/services/" in member.resource else google.projects
+    client = google.policy_client(member.resource)
     policy.version = 3
     request = iam_policy_pb2.SetIamPolicyRequest(resource=member.resource, policy=policy)
     request.update_mask.paths.extend(["bindings", "etag", "audit_configs"])
@@ -178,7 +206,9 @@ def _policy_shown(google: Google, member: IamMember) -> dict[str, Any]:
 def _revoke(google: Google, member: IamMember) -> None:
     policy = policy_of(google, member)
     for binding in policy.bindings:
-        if binding.role == member.role and member.member in binding.members and not binding.condition.expression:
+        wanted = member.condition.expression if member.condition else ""
+        is_of_role = binding.role == member.role and binding.condition.expression == wanted
+        if is_of_role and member.member in binding.members:
             binding.members.remove(member.member)
     set_policy(google, member, policy)
 
@@ -424,6 +454,85 @@ def _edit_subscription(mask: str, **fields: Any) -> Act:
     return change
 
 
+def _role(name: str) -> IamRole:
+    return IamRole(
+        project_id=PROJECT,
+        role_id=name.replace("-", "_"),
+        role_title="Summer",
+        owner=LABELS,
+        includes=grouped(["run.services.get", "run.services.list", "pubsub.topics.get"]),
+    )
+
+
+def _edit_role(mask: str, **fields: Any) -> Act:
+    def change(google: Google, role: IamRole) -> None:
+        message = iam_admin_v1.Role(**fields)
+        request = iam_admin_v1.UpdateRoleRequest(name=role.role, role=message, update_mask=FieldMask(paths=[mask]))
+        google.iam.update_role(request=request)
+
+    return change
+
+
+def _pool(name: str) -> WorkloadIdentityPool:
+    return WorkloadIdentityPool(project_id=PROJECT, pool_id=name, display_name="Sum", owner=LABELS)
+
+
+def _provider(name: str) -> WorkloadIdentityProvider:
+    return WorkloadIdentityProvider(
+        project_id=PROJECT,
+        pool_id="github",
+        provider_id=name,
+        display_name="Sum",
+        owner=LABELS,
+        issuer="https://token.actions.githubusercontent.com",
+        attribute_mapping={"google.subject": "assertion.sub", "attribute.repository_id": "assertion.repository_id"},
+        attribute_condition="assertion.repository_id == '1'",
+    )
+
+
+def edit_federation(mask: str, **body: Any) -> Act:
+    """Somebody edits a workload identity pool, or a provider."""
+
+    def change(google: Google, thing: Federation) -> None:
+        request = RestRequest("PATCH", f"{API}/{thing.resource_name}", {"updateMask": mask}, body)
+        google.finish_rest(google.write(google.rest("update"), request), API)
+
+    return change
+
+
+def federation_message(google: Google, thing: Federation) -> dict[str, Any]:
+    """A workload identity pool or a provider as the API shows it."""
+    return google.read(google.rest("get"), RestRequest("GET", f"{API}/{thing.resource_name}"))
+
+
+_OTHER_ISSUER = {"issuerUri": "https://token.example.com"}
+_ISSUER = "https://token.actions.githubusercontent.com"
+FEDERATION_DRIFTS: Mapping[str, Act] = {
+    "display_name": edit_federation("displayName", displayName="Mine"),
+    "owner": edit_federation("description", description="Somebody has made this."),
+    "state": edit_federation("disabled", disabled=True),
+}
+PROVIDER_DRIFTS: Mapping[str, Act] = {
+    **FEDERATION_DRIFTS,
+    "issuer": edit_federation("oidc", oidc=_OTHER_ISSUER),
+    "attribute_mapping": edit_federation(
+        "attributeMapping", attributeMapping={"google.subject": "assertion.actor", "attribute.actor": "assertion.actor"}
+    ),
+    "attribute_condition": edit_federation("attributeCondition", attributeCondition="assertion.actor != ''"),
+    "allowed_audiences": edit_federation("oidc", oidc={"issuerUri": _ISSUER, "allowedAudiences": ["anybody"]}),
+    "keys": edit_federation("oidc", oidc={"issuerUri": _ISSUER, "jwksJson": '{"keys": []}'}),
+}
+
+
+FREE_API = "datastore.googleapis.com"
+"""One that nothing here uses."""
+
+
+def service_name(api: ProjectService) -> str:
+    """The full name of an API in the project."""
+    return f"projects/{PROJECT}/services/{api.api}"
+
+
 KINDS: Mapping[str, Kind] = {
     "pubsub_topic": Kind(
         example=_topic,
@@ -500,5 +609,56 @@ KINDS: Mapping[str, Kind] = {
         message=lambda google, it: shown(
             google.subscriber.get_subscription(subscription=subscription_name(google, it))
         ),
+    ),
+    "iam_member of a project under a condition": Kind(
+        example=_conditional_member,
+        beneath=_read_anew,
+        drifts={"granted": _revoke},
+        adorn=_grant_to_others,
+        message=_policy_shown,
+    ),
+    "iam_member of a service account": Kind(
+        example=_account_member,
+        beneath=_read_anew,
+        drifts={"granted": _revoke},
+        adorn=_grant_to_others,
+        message=_policy_shown,
+    ),
+    "project_service": Kind(
+        example=lambda _: ProjectService(project_id=PROJECT, api=FREE_API),
+        beneath=lambda google, api: api.delete(google),
+        drifts={},
+        message=lambda google, api: shown(google.service_usage.get_service(request={"name": service_name(api)})),
+    ),
+    "iam_role": Kind(
+        example=_role,
+        drifts={
+            "role_title": _edit_role("title", title="Mine"),
+            "owner": _edit_role("description", description="Somebody has made this."),
+            "includes": _edit_role("included_permissions", included_permissions=["run.services.delete"]),
+            "stage": _edit_role("stage", stage=iam_admin_v1.Role.RoleLaunchStage.DISABLED),
+        },
+        message=lambda google, role: shown(google.iam.get_role(request={"name": role.role})),
+        others=lambda role: replace(role, owner=OTHERS_LABELS),
+    ),
+    "workload_identity_pool": Kind(
+        example=_pool,
+        drifts=FEDERATION_DRIFTS,
+        message=federation_message,
+        others=lambda pool: replace(pool, owner=OTHERS_LABELS),
+    ),
+    "workload_identity_provider": Kind(
+        example=_provider,
+        drifts=PROVIDER_DRIFTS,
+        adorn=edit_federation(
+            "attributeMapping",
+            attributeMapping={
+                "google.subject": "assertion.sub",
+                "attribute.repository_id": "assertion.repository_id",
+                "attribute.actor": "assertion.actor",
+            },
+        ),
+        message=federation_message,
+        others=lambda provider: replace(provider, owner=OTHERS_LABELS),
     ),
 }

@@ -22,10 +22,14 @@ from tests.octue_action.resources.kinds import KINDS, Kind
 pytestmark = pytest.mark.usefixtures("ground")
 
 HAVE_TESTS_OF_THEIR_OWN = {("cloud_run_service", "ready"), ("eventarc_trigger", "event_type")}
-NEVER_ABSENT = {"iam_member of a project", "iam_member of a service"}
+NEVER_ABSENT = {title for title in KINDS if title.startswith("iam_member")}
 """Somebody who has no role can be read, too."""
 MADE_BY_OTHERS = {"pubsub_subscription"}
 """Made, and removed, with something else."""
+SHOWN_NOWHERE = {"project_service"}
+"""Beside the world, and not in it."""
+KEPT = {"iam_role", "workload_identity_pool", "workload_identity_provider"}
+"""Still there for a while after they were deleted."""
 OWNED = [title for title, kind in KINDS.items() if kind.others]
 
 
@@ -151,7 +155,7 @@ def test_a_difference_that_google_cloud_cannot_change_is_a_replacement(
     assert compare(wanted, actual).action is Action.REPLACE
 
 
-@pytest.mark.parametrize("title", [title for title in KINDS if title not in MADE_BY_OTHERS])
+@pytest.mark.parametrize("title", [title for title in KINDS if title not in MADE_BY_OTHERS | KEPT | SHOWN_NOWHERE])
 def test_what_is_removed_leaves_the_world_as_it_was_and_may_be_removed_twice(
     desired: Resource, google: Google, world: World
 ) -> None:
@@ -161,6 +165,27 @@ def test_what_is_removed_leaves_the_world_as_it_was_and_may_be_removed_twice(
     desired.delete(google)
     desired.delete(google)
     assert snapshot(world) == before
+
+
+@pytest.mark.parametrize("title", sorted(KEPT))
+def test_what_is_kept_after_its_deletion_is_no_longer_there_and_is_undeleted_when_it_is_wanted_again(
+    desired: Resource, google: Google
+) -> None:
+    desired.create(google)
+    desired.delete(google)
+    desired.delete(google)
+    gone = desired.read(google)
+    assert gone is not None
+    assert not gone.is_there
+
+    change = compare(desired, gone)
+    assert change.action is Action.UPDATE
+    assert len(change.fields) == 1
+    assert change.fields[0].before == "DELETED"
+    assert carry_out([desired], google) == [Status.APPLIED]
+    again = desired.read(google)
+    assert again is not None
+    assert diff(desired, again) == ()
 
 
 @pytest.mark.parametrize("title", OWNED)

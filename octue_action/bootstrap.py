@@ -1,0 +1,417 @@
+"""``python -m octue_action.bootstrap``: sets a project up for deployments from a repository; its owner runs it once.
+
+It is the same graph and the same comparison as a deployment's (docs/decisions/0023-bootstrap.md): what is there is
+read, what differs is told, and changed when that is wanted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TextIO
+
+from octue_action import preflight, project_setup, quirks, report, values
+from octue_action.apply import Outcome, Status, apply
+from octue_action.cancellation import Cancellation, Cancelled
+from octue_action.catalogue import ROLES
+from octue_action.diagnosis import explained
+from octue_action.failure import Failure, GoogleError, fault
+from octue_action.google import SCOPE, Google, session_for
+from octue_action.plan import Action, Plan, make_plan
+from octue_action.problems import Rejected
+from octue_action.project_setup import ProjectSetup
+from octue_action.resource import ADOPT, Resource
+from octue_action.resources.project_service import project_number
+from octue_action.runner import Runner
+from octue_action.settings import EMULATOR_VARIABLE
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+
+SUCCESS, FAILURE, BAD_ARGUMENTS = 0, 1, 2
+
+TOKEN_VARIABLE = "GOOGLE_OAUTH_ACCESS_TOKEN"  # noqa: S105 - the name of a variable, which Terraform has too
+"""An access token to use in place of Application Default Credentials."""
+
+GITHUB_SECONDS = 20.0
+
+RESOURCE_MANAGER = "project_service.cloudresourcemanager.googleapis.com"
+"""The API that tells which permissions somebody has, by its address in the plan."""
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
+_BRANCH = re.compile(r"[\w./@+~#-]+", re.ASCII)
+"""A branch that can stand in the condition as it is: Git allows more, and quotes among it."""
+_NUMBER = re.compile(r"[0-9]{1,20}")
+_ACCOUNT_ID = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
+_PROVIDER_ID = re.compile(r"(?!gcp-)[a-z0-9-]{4,32}")
+
+Ask = Callable[[str], str]
+
+
+def main(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    stream: TextIO | None = None,
+    *,
+    ask: Ask | None = None,
+    cancellation: Cancellation | None = None,
+) -> int:
+    """Run the command once.
+
+    :param arguments: of the command line.
+    :param environment: where an emulator may stand, and a token.
+    :param stream: what is written to; standard output where none is given.
+    :param ask: puts a question to the person at the keyboard, and gives the answer.
+    :param cancellation: ends the run before its time.
+    :returns: 0 when all is as it should be, 1 when it is not, 2 when the arguments cannot be used, 128 and the signal's
+        number when it was interrupted.
+    """
+    told = Runner({}, stream)
+    cancellation = cancellation or Cancellation()
+    cancellation.tell = lambda: told.info(f"Interrupted. {_AGAIN}")
+    try:
+        given = _parser().parse_args(arguments)
+    except SystemExit as end:
+        return BAD_ARGUMENTS if end.code else SUCCESS
+    try:
+        return _Command(given, environment, told, ask or input, cancellation).run()
+    except Cancelled:
+        told.info(f"Interrupted. {_AGAIN}")
+        return cancellation.exit_code
+    except Failure as failure:
+        _tell(failure, told)
+        return FAILURE
+    except Exception as error:  # noqa: BLE001 - a fault of our own must still end in words that help
+        _tell(fault(error, mode="bootstrap"), told)
+        return FAILURE
+
+
+_AGAIN = "Run the same command again: it goes on from what is there."
+
+
+class _Command:
+    """One run of the command.
+
+    :param given: its arguments.
+    :param told: where it is told what is done.
+    """
+
+    def __init__(
+        self,
+        given: argparse.Namespace,
+        environment: Mapping[str, str],
+        told: Runner,
+        ask: Ask,
+        cancellation: Cancellation,
+    ) -> None:
+        self._given = given
+        self._environment = environment
+        self._told = told
+        self._ask = ask
+        emulator = environment.get(EMULATOR_VARIABLE) or None
+        if emulator is not None:
+            emulator = _checked(EMULATOR_VARIABLE, values.emulator, emulator)
+        credentials = _credentials(environment, given.project)
+        patience = (quirks.API_NOT_YET_ON,)
+        self._google = Google(credentials, emulator, told.info, cancellation, patience)
+
+    def run(self) -> int:
+        """Read, tell, ask, and do it."""
+        setup = self._setup()
+        wanted = project_setup.resources(setup)
+        plan = self._planned(setup, wanted)
+        for line in report.plan_lines(plan):
+            self._told.info(line)
+        if plan.refusals:
+            for refusal in plan.refusals:
+                _tell(refusal, self._told)
+            return FAILURE
+        if plan.has_changes and self._given.dry_run:
+            self._told.info("This was a dry run: nothing was changed. Without --dry-run the command does it.")
+            return SUCCESS
+        if plan.has_changes and not self._is_confirmed():
+            self._told.info("Nothing was changed.")
+            return FAILURE
+        if plan.has_changes and not self._done(plan, setup):
+            return FAILURE
+        self._told.info(_ending(setup))
+        return SUCCESS
+
+    def _setup(self) -> ProjectSetup:
+        given = self._given
+        repository_id, owner_id = given.repository_id, given.owner_id
+        if not (repository_id and owner_id):
+            numbers = repository_numbers(given.repository, self._environment)
+            repository_id, owner_id = repository_id or numbers[0], owner_id or numbers[1]
+        try:
+            number = project_number(self._google, given.project)
+        except GoogleError as error:
+            raise self._explained(error) from error
+        return ProjectSetup(
+            project_id=given.project,
+            project_number=number,
+            repository=given.repository,
+            repository_id=repository_id,
+            owner_id=owner_id,
+            region=given.region,
+            branch=given.branch,
+            pull_requests=given.pull_requests,
+            destroys=not given.no_destroy,
+            octue_role=given.octue_role or "",
+            services=tuple(given.service),
+            provider_id=given.provider,
+            deployer_id=given.deployer,
+        )
+
+    def _planned(self, setup: ProjectSetup, wanted: Sequence[Resource]) -> Plan:
+        """What there is to do, refused where whoever runs this may not do it, or what is there is somebody else's."""
+        try:
+            plan = make_plan(wanted, self._google, adopt=self._given.adopt)
+        except GoogleError as error:
+            raise self._explained(error) from error
+        foreign = tuple(_of_others(refusal, setup) for refusal in plan.refusals)
+        # As long as Resource Manager is off nobody can be asked; then Google Cloud refuses what may not be done.
+        is_asked = plan.by_address[RESOURCE_MANAGER].action is Action.NO_OP
+        lacking = self._lacking(plan) if is_asked and plan.has_changes else ()
+        return replace(plan, refusals=(*foreign, *lacking))
+
+    def _lacking(self, plan: Plan) -> tuple[Failure, ...]:
+        asked = {need.permission for change in plan.changes for need in change.resource.needs(change.action)}
+        held = self._google.held(f"projects/{self._given.project}", sorted(asked))
+        lacks = preflight.lacks(plan, self._google, held)
+        needed = {lack.need.permission: lack.purpose for lack in lacks}
+        return (missing_permissions(needed, self._given.project),) if needed else ()
+
+    def _is_confirmed(self) -> bool:
+        if self._given.yes:
+            return True
+        try:
+            return self._ask("Shall this be done? [y/N] ").strip().lower() in {"y", "yes"}
+        except EOFError:
+            self._told.info("Nobody is there to ask: --yes does it without asking.")
+            return False
+
+    def _done(self, plan: Plan, setup: ProjectSetup) -> bool:
+        """Whether all of the plan has been carried out."""
+        outcomes = apply(plan, self._google, self._tell_outcome)
+        if any(outcome.is_cut_short for outcome in outcomes):
+            raise Cancelled
+        failures = [outcome.failure for outcome in outcomes if outcome.failure is not None]
+        for failure in failures:
+            _tell(_of_others(self._explained(failure), setup), self._told)
+        if failures:
+            self._told.info(f"\nNot everything was done. {_AGAIN}")
+        return not failures
+
+    def _tell_outcome(self, outcome: Outcome) -> None:
+        if outcome.status is not Status.UNCHANGED:
+            self._told.info(report.outcome_line(outcome))
+
+    def _explained(self, failure: Failure) -> Failure:
+        """The failure as the owner of a project is told it."""
+        if not isinstance(failure, GoogleError):
+            return failure
+        project = self._given.project
+        if "billing" in failure.said.lower():
+            message = f"The project {project} has no billing account, without which these APIs cannot be switched on."
+            url = f"https://console.cloud.google.com/billing/linkedaccount?project={project}"
+            return Failure(f"{message}\nGoogle's answer: {failure.message}", f"Link one, and run this again:\n{url}")
+        permission = failure.metadata.get("permission", "")
+        if failure.status == "PERMISSION_DENIED" and failure.reason != "SERVICE_DISABLED":
+            told = missing_permissions({permission: "which was refused"} if permission else {}, project)
+            return Failure(f"{told.message}\nGoogle's answer: {failure.message}", told.remedy)
+        return explained(failure, project_id=project, region=self._given.region, mode="bootstrap")
+
+
+def missing_permissions(lacking: Mapping[str, str], project_id: str) -> Failure:
+    """That whoever runs this may not do all of it, and what the owner can do about it.
+
+    :param lacking: the permissions, each with what it is for.
+    """
+    listed = "".join(f"\n- {permission}, {purpose}" for permission, purpose in sorted(lacking.items()))
+    said = f"You may not do all that this needs in the project {project_id}." + (
+        f" You lack:{listed}" if listed else ""
+    )
+    roles = sorted({_role_with(permission) for permission in lacking}) or ["roles/owner"]
+    commands = "\n".join(
+        f"gcloud projects add-iam-policy-binding {project_id} --member=user:YOUR-EMAIL --role={role} --condition=None"
+        for role in roles
+    )
+    return Failure(said, f"Let whoever owns the project run this command, or give you what you lack:\n{commands}")
+
+
+_OWNERS_ROLES = (
+    ("iam.roles.", "roles/iam.roleAdmin"),
+    ("iam.serviceAccounts.", "roles/iam.serviceAccountAdmin"),
+    ("iam.workloadIdentity", "roles/iam.workloadIdentityPoolAdmin"),
+    ("serviceusage.", "roles/serviceusage.serviceUsageAdmin"),
+    ("artifactregistry.", "roles/artifactregistry.admin"),
+)
+
+
+def _role_with(permission: str) -> str:
+    """One of Google's own roles with a permission that setting a project up takes."""
+    owners = next((role for prefix, role in _OWNERS_ROLES if permission.startswith(prefix)), None)
+    others = next((role for pattern, role in ROLES if re.fullmatch(pattern, permission)), "roles/owner")
+    return owners or others
+
+
+def repository_numbers(repository: str, environment: Mapping[str, str]) -> tuple[str, str]:
+    """GitHub's numbers of a public repository and of its owner.
+
+    :param repository: ``owner/name``.
+    :param environment: ``GITHUB_API_URL`` is read, for GitHub Enterprise Server.
+    :raises Failure: where GitHub does not tell them, with the way to find them.
+    """
+    api = environment.get("GITHUB_API_URL") or "https://api.github.com"
+    try:
+        answer = session_for(emulator=EMULATOR_VARIABLE in environment).get(
+            f"{api}/repos/{repository}", timeout=GITHUB_SECONDS
+        )
+        answer.raise_for_status()
+        found = answer.json()
+        return str(int(found["id"])), str(int(found["owner"]["id"]))
+    except Exception as error:  # whatever it is, the person can look the numbers up
+        raise Failure(
+            f"GitHub does not tell the numbers of {repository} ({type(error).__name__}). Private repositories it shows "
+            "only to those who are signed in.",
+            f"Look them up with the first command, and add them to this one:\n"
+            f"gh api repos/{repository} --jq '\"--repository-id=\\(.id) --owner-id=\\(.owner.id)\"'",
+        ) from error
+
+
+def _credentials(environment: Mapping[str, str], project_id: str) -> Credentials:
+    """Those of whoever is at the keyboard: a token, or Application Default Credentials."""
+    import google.auth
+    import google.auth.exceptions
+    from google.oauth2 import credentials
+
+    if token := environment.get(TOKEN_VARIABLE):
+        return credentials.Credentials(token, quota_project_id=project_id)
+    try:
+        found, _ = google.auth.default(scopes=[SCOPE], quota_project_id=project_id)
+    except google.auth.exceptions.DefaultCredentialsError:
+        raise Failure(
+            "There are no credentials of Google Cloud here.",
+            "Run this in Cloud Shell, https://shell.cloud.google.com , or sign in first:\n"
+            "gcloud auth application-default login",
+        ) from None
+    signed_in: Credentials = found
+    return signed_in
+
+
+def _of_others(refusal: Failure, setup: ProjectSetup) -> Failure:
+    """The refusal of what somebody else has made, with what can be done about it here."""
+    if refusal.remedy != ADOPT:
+        return refusal
+    return Failure(
+        refusal.message.replace("this workflow", "this command"),
+        "If it was made by hand for the same purpose, take it over: what differs is shown above, and is changed.\n"
+        "--adopt\n"
+        f"If it is for another repository, give {setup.repository} its own:\n"
+        "--provider=ANOTHER-NAME --deployer=ANOTHER-NAME",
+    )
+
+
+def _ending(setup: ProjectSetup) -> str:
+    """What is left to do, and the step to paste."""
+    indented = "\n".join(f"      {line}" for line in project_setup.step(setup).splitlines())
+    return (
+        f"\nThe project {setup.project_id} is ready for {setup.repository}.\n\n"
+        "One thing only a person can do: connect the repository to Cloud Build, in the region of the service:\n"
+        f"{setup.connect_url}\n\n"
+        f"Then this step deploys it, in a workflow of {setup.repository} (the README has the whole of one):\n\n"
+        f"{indented}\n\n"
+        "And these are the first lines of its service in octue.yaml:\n\n"
+        f"    project_name: {setup.project_id}\n    region: {setup.region}"
+    )
+
+
+def _tell(failure: Failure, told: Runner) -> None:
+    remedy = f"\nWhat to do:\n{failure.remedy}" if failure.remedy else ""
+    told.info(f"\n{failure.message}{remedy}")
+
+
+def _checked(what: str, check: Callable[[str], str], text: str) -> str:
+    try:
+        return check(text)
+    except Rejected as rejected:
+        raise Failure(f"{what} is {text!r}: {rejected.reason}.", f"Expected: {rejected.expected}.") from None
+
+
+def _argument(check: Callable[[str], str]) -> Callable[[str], str]:
+    """An argument that is checked like the input that it will be."""
+
+    def read(text: str) -> str:
+        try:
+            return check(text)
+        except Rejected as rejected:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {rejected.expected}.{rejected.hint}") from None
+
+    return read
+
+
+def _like(pattern: re.Pattern[str], expected: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
+        return text
+
+    return read
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m octue_action.bootstrap",
+        description="Sets a Google Cloud project up for deployments of Octue services from one GitHub repository. "
+        "It reads what is there, says what it would change, and asks. Safe to run again.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--project", required=True, type=_argument(values.project_id), help="the project's id")
+    parser.add_argument(
+        "--repository", required=True, type=_like(_REPOSITORY, "owner/name"), help="owner/name on GitHub"
+    )
+    parser.add_argument(
+        "--region", required=True, type=_argument(values.region), help="where its services will be: europe-west1"
+    )
+    numbers = _like(_NUMBER, "a number")
+    parser.add_argument("--repository-id", type=numbers, help="GitHub's number of a repository that is private")
+    parser.add_argument("--owner-id", type=numbers, help="GitHub's number of its owner")
+    parser.add_argument(
+        "--branch", default="main", type=_like(_BRANCH, "a branch"), help="from which it may deploy (default: main)"
+    )
+    parser.add_argument(
+        "--pull-requests", action="store_true", help="let in pull requests of its own branches, for previews and plans"
+    )
+    parser.add_argument("--no-destroy", action="store_true", help="do not let it delete what it has made")
+    parser.add_argument("--octue-role", type=_argument(values.role), help="full name of a role that is there already")
+    parser.add_argument(
+        "--service", action="append", default=[], type=_argument(values.name), help="make its image repository now"
+    )
+    parser.add_argument(
+        "--provider",
+        default=project_setup.PROVIDER,
+        type=_like(_PROVIDER_ID, "4 to 32 lower case letters, digits and hyphens"),
+        help="the provider's name, of its own where several repositories share the project (default: octue)",
+    )
+    parser.add_argument(
+        "--deployer",
+        default=project_setup.DEPLOYER,
+        type=_like(_ACCOUNT_ID, "6 to 30 lower case letters, digits and hyphens"),
+        help="the name of the account that it acts as, the same (default: deployer)",
+    )
+    parser.add_argument("--adopt", action="store_true", help="take over what was made by hand")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    parser.add_argument("--yes", action="store_true", help="do it without asking")
+    return parser
+
+
+if __name__ == "__main__":
+    stop = Cancellation.by_signals()
+    logging.getLogger().addHandler(logging.NullHandler())  # what libraries log may have tokens in it
+    sys.exit(main(sys.argv[1:], os.environ, cancellation=stop))
