@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from octue_action.failure import ISSUES_URL, GoogleError
+from octue_action.permissions import OCTUE_SERVICE
 
 ACCOUNT = r"\w[\w.-]*@[\w.-]+\w"
 NAME = r"\w[\w.-]*"
@@ -316,6 +317,15 @@ KNOWN: tuple[Known, ...] = (
         cause="A service account of this name is there already, but Google Cloud has not shown it for some minutes. "
         "If it is in the list that the command below gives, run the job again.",
         remedy="gcloud iam service-accounts list --project={project}",
+    ),
+    Known(
+        status="INVALID_ARGUMENT|NOT_FOUND",
+        method="set_iam_policy",
+        says=r"role \W?(?P<octue_role>projects/[\w.:-]+/roles/(?P<role_id>[\w.]+))\W? does not exist",
+        cause="The role {octue_role}, which lets a service ask and answer questions, is not there. Whoever owns the "
+        "project makes it with the command below, or gives the name of another one in the input `octue_role`.",
+        remedy="gcloud iam roles create {role_id} --project={project} --title=octue-service-user --permissions="
+        + ",".join(OCTUE_SERVICE),
     ),
     # Somebody else
     Known(

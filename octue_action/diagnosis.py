@@ -337,6 +337,7 @@ _SOUND: Mapping[str, str] = {
     "provider": r"projects/[\w./-]+",
     "region": NAME,
     "repository": NAME,
+    "role_id": r"[\w.]+",
     "resource": r"\w[\w./:@-]*",
     "revision": NAME,
     "service": NAME,

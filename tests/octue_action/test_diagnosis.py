@@ -165,6 +165,11 @@ UNKNOWN = GoogleError(
 )
 AGENT = "service-123456789012@serverless-robot-prod.iam.gserviceaccount.com"
 FURTHER = [
+    GoogleError(
+        "set_iam_policy",
+        "INVALID_ARGUMENT",
+        "Role projects/my-project/roles/octue_service_user does not exist in the resource's hierarchy.",
+    ),
     GoogleError("create_topic", "RESOURCE_EXHAUSTED", "Quota exceeded for total allowable count of topics."),
     GoogleError("operation", "FAILED_PRECONDITION", "Revision 'sum-00002-xyz' is not ready and cannot serve traffic."),
     GoogleError(
