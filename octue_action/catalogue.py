@@ -193,7 +193,6 @@ KNOWN: tuple[Known, ...] = (
         remedy=_SWITCH_ON,
     ),
     Known(
-        status="PERMISSION_DENIED",
         says=r"before or it is disabled.*apis/api/(?P<api>[a-z0-9.-]+)/",
         cause=_SWITCHED_OFF,
         remedy=_SWITCH_ON,

@@ -167,6 +167,7 @@ class _Survey:
             return ()
         # A new account reads as forbidden for a while, which is waited for: not where it is plain that it is.
         if isinstance(resource, ServiceAccount) and not self._on_project.issuperset(resource.permissions.read):
+            self._ask_for_api_of(resource)
             return (Action.DELETE,) if is_destroyed else (Action.CREATE,)
         try:
             actual = resource.read(self._google)
@@ -174,6 +175,13 @@ class _Survey:
             self.refusals.append(error)
             return (Action.DELETE,) if is_destroyed else (Action.CREATE, Action.UPDATE)
         return ((deletion if is_destroyed else compare)(resource, actual).action,)
+
+    def _ask_for_api_of(self, account: ServiceAccount) -> None:
+        """Call the account's API in a way that nobody waits for, to be refused where it is switched off."""
+        try:
+            self._google.held(account.own_policy, account.permissions.read)
+        except GoogleError as error:
+            self.refusals.append(error)
 
 
 def _held_as_far_as_known(google: Google, settings: Settings) -> frozenset[str] | None:

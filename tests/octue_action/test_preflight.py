@@ -1,0 +1,56 @@
+"""What is looked at before the first write, beside permissions: these ``test_permissions`` takes away one by one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import pytest
+
+from octue_action.project_setup import APIS
+from tests.runs import Job, Run
+
+NOT_NEEDED = {"logging.googleapis.com", "secretmanager.googleapis.com"}
+"""Without which this service is deployed: it has no secrets, and nothing fails whose log there would be to read."""
+
+NEEDED = sorted({*APIS} - NOT_NEEDED)
+TO_SIGN_IN = {"iamcredentials.googleapis.com", "sts.googleapis.com"}
+
+
+def switch_off(job: Job, apis: Iterable[str]) -> None:
+    for api in apis:
+        job.world.service_usage.disable(api)
+
+
+def switched_on(run: Run) -> set[str]:
+    """The APIs that the commands of a failed run switch on."""
+    (command,) = re.findall(r"gcloud services enable (.*?) --project=my-project", "\n".join(run.errors))
+    return set(command.split())
+
+
+@pytest.mark.parametrize("api", NEEDED)
+def test_an_api_that_is_off_is_named_with_the_command_before_anything_is_changed(job: Job, api: str) -> None:
+    switch_off(job, [api])
+    run = job.deploy()
+    assert run.code == 1
+    assert run.writes == []
+    assert switched_on(run) == {api}
+
+
+def test_all_apis_that_are_off_are_named_at_once(job: Job) -> None:
+    off = {*NEEDED} - TO_SIGN_IN
+    switch_off(job, off)
+    run = job.deploy()
+    assert run.code == 1
+    assert run.writes == []
+    assert switched_on(run) == off
+
+    for api in off:
+        job.world.service_usage.enable(api)
+    assert job.deploy().code == 0
+
+
+@pytest.mark.parametrize("api", sorted(NOT_NEEDED))
+def test_an_api_that_is_not_needed_may_be_off(job: Job, api: str) -> None:
+    switch_off(job, [api])
+    assert job.deploy().code == 0
