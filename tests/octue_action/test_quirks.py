@@ -31,6 +31,13 @@ def error(status: str, said: str = "no", method: str = "m", *, reason: str = "",
 
 OUTAGES = ("UNAVAILABLE", "INTERNAL", "UNKNOWN", "DEADLINE_EXCEEDED", "CANCELLED")
 
+POOL = "Identity Pool does not exist (projects/1/locations/global/workloadIdentityPools/github). Please check that you"
+
+
+def disabled(api: str) -> GoogleError:
+    return GoogleError("m", "PERMISSION_DENIED", "no", "SERVICE_DISABLED", metadata={"service": api})
+
+
 CASES: dict[str, tuple[list[Failure], list[Failure]]] = {
     "OUTAGE": (
         [error(status) for status in OUTAGES],
@@ -53,6 +60,14 @@ CASES: dict[str, tuple[list[Failure], list[Failure]]] = {
         ],
     ),
     "TOKEN_REFUSED": ([error("UNAUTHENTICATED")], [error("PERMISSION_DENIED")]),
+    "API_NOT_YET_ON": (
+        [disabled("iam.googleapis.com")],
+        [disabled("serviceusage.googleapis.com"), error("PERMISSION_DENIED"), Failure("SERVICE_DISABLED")],
+    ),
+    "POOL_NOT_YET_IN_POLICIES": (
+        [error("INVALID_ARGUMENT", POOL)],
+        [error("INVALID_ARGUMENT", ACCOUNT), error("NOT_FOUND", POOL)],
+    ),
     "OPERATION_NOT_YET_VISIBLE": (
         [error("NOT_FOUND", method="get_operation"), error("NOT_FOUND", method="wait_operation")],
         [error("NOT_FOUND", method="get_topic"), error("ABORTED", method="get_operation")],
@@ -166,6 +181,8 @@ WAITS = {
     "OUTAGE": (1 * MINUTE, None),
     "RATE_LIMITED": (2 * MINUTE, None),
     "TOKEN_REFUSED": (1 * MINUTE, 1),
+    "API_NOT_YET_ON": (5 * MINUTE, None),
+    "POOL_NOT_YET_IN_POLICIES": (5 * MINUTE, None),
     "OPERATION_NOT_YET_VISIBLE": (1 * MINUTE, None),
     "SERVICE_ACCOUNT_NOT_YET_IN_POLICIES": (7 * MINUTE, None),
     "SERVICE_ACCOUNT_NOT_YET_USABLE": (7 * MINUTE, None),
@@ -195,6 +212,7 @@ def test_a_quirk_is_waited_for_as_long_and_as_often_as_was_seen_to_be_needed(nam
 
 
 OF_KINDS = (
+    "POOL_NOT_YET_IN_POLICIES",
     "SERVICE_ACCOUNT_NOT_YET_IN_POLICIES",
     "SERVICE_ACCOUNT_NOT_YET_USABLE",
     "CLOUD_RUN_AGENT_NOT_READY",
