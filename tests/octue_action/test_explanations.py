@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from google.cloud import iam_admin_v1
+from google.protobuf.field_mask_pb2 import FieldMask
 
+from emulator.propagation import Propagation
+from emulator.rpc import SYSTEM
 from tests.runs import Job, Run, job_of_small_service
 
 OTHER_PORT = """\
@@ -23,7 +27,7 @@ FAILING_STEP = "FROM python:3.11-slim\nWORKDIR /app\nCOPY server.py absent.txt .
 
 @pytest.fixture
 def job(tmp_path: Path) -> Iterator[Job]:
-    with job_of_small_service(tmp_path, startup_seconds=5.0) as job:
+    with job_of_small_service(tmp_path, startup_seconds=5.0, propagation=Propagation(log_entries=1.0)) as job:
         yield job
 
 
@@ -81,3 +85,18 @@ def test_a_step_of_a_build_that_fails_is_told_with_its_last_lines(job: Job) -> N
     assert "at the step `build`" in run.errors[0]
     assert run.outputs["build_log_url"] in run.errors[0]
     assert "absent.txt" in run.summary
+
+
+def test_where_the_log_may_not_be_read_the_failure_says_who_allows_it_and_how(job: Job) -> None:
+    name = "projects/my-project/roles/octue_deployer"
+    role = job.world.iam.get_role(iam_admin_v1.GetRoleRequest(name=name), SYSTEM)
+    role.included_permissions = [it for it in role.included_permissions if it != "logging.logEntries.list"]
+    mask = FieldMask(paths=["included_permissions"])
+    job.world.iam.update_role(iam_admin_v1.UpdateRoleRequest(name=name, role=role, update_mask=mask), SYSTEM)
+
+    run, cause = failed(job, {"server.py": CRASH})
+
+    assert cause.startswith("The container started and then did not listen on the port that Cloud Run gave it")
+    assert "cannot be read by this workflow" in run.errors[0]
+    assert "--role=roles/logging.viewer" in run.errors[0]
+    assert "a_module_that_nobody_has" not in run.readable
