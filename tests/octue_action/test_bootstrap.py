@@ -1,0 +1,266 @@
+"""The command of a project's owner, in a project that nobody has set up, and deployments with just what it made."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+import yaml
+from google.cloud import iam_admin_v1
+
+from emulator.errors import ApiError
+from emulator.faults import Fault, Moment
+from emulator.rpc import SYSTEM
+from octue_action import bootstrap, permissions
+from tests.runs import REPOSITORY, TOKEN, Job, Run, job_of_small_service
+
+GOLDEN = Path(__file__).parent / "golden" / "bootstrap.txt"
+OWNER = "user:owner@example.com"
+ROLE = "projects/my-project/roles/octue_deployer"
+WRITES = "*/[!GLTg]*"
+"""Every method but those that get, list or test something."""
+
+IN_OTHER_WORLDS = {
+    *("artifactregistry.repositories.update", "eventarc.triggers.delete", "eventarc.triggers.update"),
+    *("iam.serviceAccounts.update", "pubsub.subscriptions.get", "pubsub.topics.get", "pubsub.topics.update"),
+    *("run.services.getIamPolicy", "run.services.update", "resourcemanager.projects.getIamPolicy"),
+}
+"""What a first deployment does without: ``tests/resilience/test_permissions.py`` takes it away where it is needed."""
+
+ARGUMENTS = ("--project=my-project", f"--repository={REPOSITORY}", "--region=europe-west1", "--yes")
+
+
+@pytest.fixture
+def new_job(tmp_path: Path) -> Iterator[Job]:
+    """A repository with a service, beside a project in which there is only its owner."""
+    with job_of_small_service(tmp_path, is_set_up=False) as job:
+        yield job
+
+
+@dataclass(frozen=True)
+class Ended:
+    """One run of the command.
+
+    :param code: its exit code.
+    :param text: what it wrote.
+    :param writes: the methods it called that can change something.
+    """
+
+    code: int
+    text: str
+    writes: list[str]
+
+
+def set_up(job: Job, *more: str, owner: str = OWNER, answer: str = "", arguments: tuple[str, ...] = ARGUMENTS) -> Ended:
+    """Run the command as somebody.
+
+    :param answer: to its question.
+    """
+    world = job.world
+    environment = {
+        "GOOGLE_CLOUD_EMULATOR_HOST": world.address,
+        "GITHUB_API_URL": f"{world.base_url}/api.github.com",
+        bootstrap.TOKEN_VARIABLE: world.tokens.issue_access_token(owner),
+    }
+    before, output = len(world.requests), io.StringIO()
+    code = bootstrap.main([*arguments, *more], environment, output, ask=lambda _: answer)
+    text = output.getvalue()
+    assert not TOKEN.search(text)
+    writes = [request.method for request in list(world.requests)[before:] if request.writes]
+    return Ended(code, text, writes)
+
+
+def inputs(ended: Ended) -> dict[str, str]:
+    """What the step that the command prints gives to the action."""
+    step = re.search(r"^ +- uses: .*?\n\n", ended.text, re.MULTILINE | re.DOTALL)
+    assert step is not None
+    (found,) = yaml.safe_load(step.group())
+    return dict(found["with"])
+
+
+def deploy(job: Job, ended: Ended, **more: str) -> Run:
+    """Run the printed step, once a person has connected the repository."""
+    job.world.cloud_build.connect(REPOSITORY)
+    return job.deploy({**inputs(ended), **more})
+
+
+def test_what_it_makes_is_enough_for_a_deployment_and_for_its_destruction(new_job: Job) -> None:
+    ended = set_up(new_job)
+    assert ended.code == 0, ended.text
+    assert inputs(ended)["deployer_service_account"] == "deployer@my-project.iam.gserviceaccount.com"
+
+    run = deploy(new_job, ended)
+    assert run.errors == []
+    assert run.code == 0
+    assert "is not there yet" not in run.log.text, "the service agents are there"
+    assert deploy(new_job, ended).writes == []
+    assert deploy(new_job, ended, mode="destroy", confirm="my-org-sum").code == 0
+
+
+def test_a_second_run_changes_nothing_and_prints_the_step_again(new_job: Job) -> None:
+    first, second = set_up(new_job), set_up(new_job)
+    assert (second.code, second.writes) == (0, [])
+    assert inputs(second) == inputs(first)
+
+
+def test_a_dry_run_tells_all_and_writes_nothing(new_job: Job) -> None:
+    before = new_job.look()
+    ended = set_up(new_job, "--dry-run")
+    assert (ended.code, ended.writes) == (0, [])
+    assert new_job.look() == before
+    assert ended.text.count("will be created") > 20
+    assert "This was a dry run: nothing was changed." in ended.text
+
+
+@pytest.mark.parametrize(("answer", "does"), [("y", True), ("YES", True), ("", False), ("no", False)])
+def test_it_asks_before_it_does_anything(new_job: Job, answer: str, does: bool) -> None:
+    ended = set_up(new_job, arguments=ARGUMENTS[:-1], answer=answer)
+    assert bool(ended.writes) is does
+    assert ended.code == (0 if does else 1)
+    assert ("Nothing was changed." in ended.text) is not does
+
+
+def test_what_people_read_of_it(new_job: Job) -> None:
+    ended = set_up(new_job)
+    text = re.sub(r"\d+\.\d s", "0.0 s", ended.text)
+    # What does not depend on one another is done at the same time, and ends in any order.
+    lines = text.splitlines()
+    done = [n for n, line in enumerate(lines) if re.search(r"\d\.\d s\)?$", line)]
+    lines[done[0] : done[-1] + 1] = sorted(lines[done[0] : done[-1] + 1])
+    text = "\n".join(lines) + "\n"
+    if os.environ.get("REWRITE_GOLDEN"):
+        GOLDEN.write_text(text)
+    assert text == GOLDEN.read_text()
+
+
+def test_wherever_it_is_killed_the_next_run_finishes(new_job: Job) -> None:
+    """One project, in which it dies after each time one change more; the last that dies leaves nothing to change."""
+    faults = new_job.world.faults
+    died = 0
+    while True:
+        faults.kill(WRITES, moment=Moment.AFTER, principal=OWNER)
+        ended = set_up(new_job)
+        if not ended.writes:
+            break
+        assert ended.code == 1
+        died += 1
+        faults.clear()
+    faults.clear()
+    assert died > 10
+    assert deploy(new_job, set_up(new_job)).code == 0
+
+
+def test_what_is_refused_for_good_is_told_and_the_rest_is_done(new_job: Job) -> None:
+    refusal = ApiError(grpc.StatusCode.PERMISSION_DENIED, "Permission 'iam.roles.create' denied on resource.")
+    new_job.world.faults.add(
+        Fault(method="google.iam.admin.v1.IAM/CreateRole", error=refusal, times=None, principal=OWNER)
+    )
+    ended = set_up(new_job)
+    assert ended.code == 1
+    assert "Permission 'iam.roles.create' denied" in ended.text
+    assert "Not everything was done. Run the same command again" in ended.text
+    assert "google.iam.v1.WorkloadIdentityPools/CreateWorkloadIdentityPool" in ended.writes
+
+
+def test_who_may_not_do_it_is_told_all_that_is_lacking_and_nothing_is_changed(new_job: Job) -> None:
+    set_up(new_job)
+    new_job.world.iam.delete_role(iam_admin_v1.DeleteRoleRequest(name=ROLE), SYSTEM)
+    policy = new_job.world.policies.get("projects/my-project")
+    policy.bindings.add(role="roles/viewer", members=["user:guest@example.com"])
+    policy.bindings.add(role="roles/iam.securityReviewer", members=["user:guest@example.com"])
+    new_job.world.policies.seed("projects/my-project", policy)
+    ended = set_up(new_job, owner="user:guest@example.com")
+    assert (ended.code, ended.writes) == (1, [])
+    assert "You may not do all that this needs in the project my-project." in ended.text
+    assert "- iam.roles." in ended.text
+    assert "--role=roles/iam.roleAdmin" in ended.text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--project=Wrong_Project",),
+        ("--repository=no-slash",),
+        ("--region=",),
+        ("--branch=main' || true || '",),
+        ("--repository-id=one",),
+        ("--provider=gcp-mine",),
+        ("--deployer=x",),
+        ("--surprise",),
+    ],
+    ids=lambda wrong: wrong[0],
+)
+def test_arguments_that_cannot_be_used_are_refused_before_anything_is_asked(
+    new_job: Job, wrong: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = len(new_job.world.requests)
+    ended = set_up(new_job, *wrong)
+    assert ended.code == bootstrap.BAD_ARGUMENTS
+    assert len(new_job.world.requests) == before
+    assert "usage: python -m octue_action.bootstrap" in capsys.readouterr().err
+
+
+def test_a_private_repository_is_told_how_its_numbers_are_found(new_job: Job) -> None:
+    ended = set_up(new_job, "--repository=my-org/hidden")
+    assert (ended.code, ended.writes) == (1, [])
+    assert "gh api repos/my-org/hidden" in ended.text
+    assert set_up(new_job, "--repository=my-org/hidden", "--repository-id=1", "--owner-id=2", "--dry-run").code == 0
+
+
+# Its role is minimal
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Job, dict[str, str]]]:
+    """A project that was set up, the repository connected, nothing deployed; and the inputs of its step."""
+    with job_of_small_service(tmp_path_factory.mktemp("prepared"), is_set_up=False) as job:
+        ended = set_up(job)
+        job.world.cloud_build.connect(REPOSITORY)
+        yield job, inputs(ended)
+
+
+def let(job: Job, included: Iterable[str]) -> None:
+    """Let the deployer's role include just that."""
+    role = iam_admin_v1.Role(included_permissions=sorted(included))
+    mask = {"paths": ["included_permissions"]}
+    job.world.iam.update_role(iam_admin_v1.UpdateRoleRequest(name=ROLE, role=role, update_mask=mask), SYSTEM)
+
+
+def test_its_role_has_what_all_modes_need_and_no_more(prepared: tuple[Job, dict[str, str]]) -> None:
+    job, _ = prepared
+    role = job.world.iam.get_role(iam_admin_v1.GetRoleRequest(name=ROLE), SYSTEM)
+    by_the_grant = {"resourcemanager.projects.getIamPolicy", permissions.GRANT}
+    assert {*role.included_permissions} == {*permissions.ALL} - by_the_grant
+
+
+@pytest.mark.parametrize(
+    ("permission", "more"),
+    [
+        *((permission, {}) for permission in sorted({*permissions.DEPLOY} - IN_OTHER_WORLDS)),
+        *((permission, {"question": "{}"}) for permission in sorted({*permissions.ASK} - {*permissions.DEPLOY})),
+    ],
+)
+def test_without_one_of_its_permissions_that_one_is_named_and_nothing_is_changed(
+    prepared: tuple[Job, dict[str, str]], permission: str, more: dict[str, str]
+) -> None:
+    job, given = prepared
+    let(job, {*permissions.DEPLOYER} - {permission})
+    run = job.deploy({**given, **more})
+    assert run.code == 1
+    assert run.writes == []
+    assert {*re.findall(r"^- ([\w.]+), to ", "\n".join(run.errors), re.MULTILINE)} == {permission}
+
+
+def test_without_the_right_to_read_logs_it_deploys_and_says_what_is_lost(new_job: Job) -> None:
+    ended = set_up(new_job)
+    let(new_job, {*permissions.DEPLOYER} - {*permissions.EXPLAIN})
+    run = deploy(new_job, ended)
+    assert run.code == 0
+    (notice,) = [it.message for it in run.log.of_kind("notice") if "may not read logs" in it.message]
+    assert "--add-permissions=logging.logEntries.list" in notice
