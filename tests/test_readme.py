@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import yaml
 
 from octue_action.inputs import INPUTS
 from octue_action.settings import load
+from tests.gcloud import understands
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -108,35 +107,7 @@ def test_the_shell_commands_are_shell() -> None:
 
 @pytest.mark.witness
 def test_gcloud_understands_the_commands(tmp_path: Path) -> None:
-    """Without an account gcloud gets no further than its own check of the command."""
-    gcloud = shutil.which("gcloud")
-    if gcloud is None:
-        pytest.skip("SKIPPED LOUDLY: this machine has no gcloud, so nobody but us has read the README's commands")
-    block = "\n".join(block for block in blocks("shell") if "gcloud " in block)
-    for name, body in {
-        "gcloud": 'printf "%s\\0" "$@" >> calls; printf "\\n" >> calls; echo 1',
-        "curl": "echo '{}'",
-    }.items():
-        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
-        (tmp_path / name).chmod(0o755)
-    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CLOUDSDK_CONFIG": str(tmp_path / "config")}
-    subprocess.run(["bash", "-c", block], cwd=tmp_path, env=environment, check=True, capture_output=True)
-    calls = [line.split("\0")[:-1] for line in (tmp_path / "calls").read_text().split("\n") if line]
-    assert len(calls) > 15
-
-    def ask(call: list[str]) -> str:
-        asked = [gcloud, *call, "--quiet"]
-        return subprocess.run(
-            asked,
-            env={**os.environ, **environment, "PATH": os.environ["PATH"]},
-            check=False,
-            capture_output=True,
-            text=True,
-        ).stderr
-
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for call, answer in zip(calls, pool.map(ask, calls), strict=True):
-            assert "You do not currently have an active account selected" in answer, (call, answer)
+    assert understands("\n".join(block for block in blocks("shell") if "gcloud " in block), tmp_path) == 2
 
 
 def test_the_python_to_paste_is_python() -> None:

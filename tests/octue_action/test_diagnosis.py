@@ -18,6 +18,8 @@ from octue_action.catalogue import KNOWN, OF_BUILDS, OF_CONTAINERS, Known, Sign
 from octue_action.diagnosis import Diagnosis, explain, explained
 from octue_action.failure import LONGEST_URL, Failure, Fault, GoogleError, fault
 from octue_action.logs import Log
+from octue_action.permissions import ALL
+from tests.gcloud import understands
 from tests.octue_action.failed_logs import BUILDS, CONTAINERS, SERVICE_LOG, failed_build, not_ready
 
 GOLDEN = Path(__file__).parent / "golden" / "diagnosis.md"
@@ -86,6 +88,12 @@ def test_each_known_failure_has_a_cause_and_one_remedy_that_can_be_pasted(known:
     assert "{" not in diagnosis.cause + diagnosis.remedy
     assert re.fullmatch(r"https://[!-~]+|(gcloud|sudo) [ -~]+", diagnosis.remedy)
     shlex.split(diagnosis.remedy)
+
+
+@pytest.mark.witness
+def test_gcloud_understands_every_remedy(tmp_path: Path) -> None:
+    commands = re.findall(r"^    (gcloud .*)$", GOLDEN.read_text(), re.MULTILINE)
+    assert understands("\n".join(commands), tmp_path) > 15
 
 
 def test_what_people_read_of_each_known_failure() -> None:
@@ -266,12 +274,7 @@ def test_a_permission_whose_role_would_allow_far_more_is_granted_by_itself() -> 
 
 
 def test_every_permission_that_a_deployer_needs_has_a_remedy_that_names_it_or_its_role() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    listed = re.search(r"roles create octue_deployer .*?--permissions=\"(.*?)\"", readme, re.DOTALL)
-    assert listed is not None
-    permissions = re.findall(r"[\w.]+", listed[1])
-
-    remedies = {permission: remedy(denied("", permission=permission)) for permission in permissions}
+    remedies = {permission: remedy(denied("", permission=permission)) for permission in ALL}
 
     assert len(remedies) > 30
     assert all("--role=roles/" in r or r.endswith(p) for p, r in remedies.items())

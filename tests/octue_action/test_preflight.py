@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
 from octue_action.project_setup import APIS
+from tests.gcloud import understands
 from tests.runs import Job, Run
 
 NOT_NEEDED = {"logging.googleapis.com", "secretmanager.googleapis.com"}
@@ -54,3 +57,17 @@ def test_all_apis_that_are_off_are_named_at_once(job: Job) -> None:
 def test_an_api_that_is_not_needed_may_be_off(job: Job, api: str) -> None:
     switch_off(job, [api])
     assert job.deploy().code == 0
+
+
+@pytest.mark.witness
+def test_gcloud_understands_the_commands_that_mend_everything(job: Job, tmp_path: Path) -> None:
+    """The deployer has no role at all, and an API is off."""
+    switch_off(job, ["eventarc.googleapis.com"])
+    policy = job.world.policies.get(job.world.projects.name)
+    for binding in policy.bindings:
+        binding.members[:] = [it for it in binding.members if it != f"serviceAccount:{job.world.iam.deployer}"]
+    job.world.policies.seed(job.world.projects.name, policy)
+    (commands,) = re.findall("<pre.*?>(.*?)</pre>", job.deploy().summary, re.DOTALL)
+    folder = tmp_path / "gcloud"
+    folder.mkdir()
+    assert understands(html.unescape(commands), folder) >= 3
