@@ -74,8 +74,13 @@ ACROSS = (
         f"{_SERVICE}environment_variables: [{{name: A, value: 1}}, {{name: A, value: 2}}]\n",
         " stands twice in ",
     ),
+    Beyond(
+        "Cloud Run and Eventarc serve the region, and its name is no slip of one that there is.",
+        "name: sum\nproject_name: my-project\nregion: us-east2\n",
+        r"there is no such region|neither Cloud Run nor Eventarc serves|does not serve",
+    ),
 )
-"""Rules about several values."""
+"""Rules about several values, and about what there is in Google Cloud."""
 
 CHECKOUT = (
     Beyond(

@@ -13,7 +13,7 @@ MOST_OVER_THE_BASE = 75 * MEGABYTE
 
 ABSENT = """
 import importlib.util, pathlib, shutil, sys
-for name in ("pip", "ensurepip", "setuptools", "tests", "emulator", "examples", "opentelemetry"):
+for name in ("pip", "ensurepip", "setuptools", "tests", "emulator", "examples", "opentelemetry.sdk"):
     print(f"module {name}: {importlib.util.find_spec(name)}")
 for name in ("pip", "pip3", "gcc", "cc", "git"):
     print(f"program {name}: {shutil.which(name)}")

@@ -32,7 +32,7 @@ from tests.clocks import SimulatedClock
 
 CLIENTS = (
     *("artifact_registry", "cloud_build", "eventarc", "iam", "projects", "publisher", "run", "subscriber", "revisions"),
-    "logging",
+    *("logging", "service_usage"),
 )
 PROJECT = "projects/my-project"
 PARENT = f"{PROJECT}/locations/europe-west1"
@@ -615,15 +615,15 @@ def test_without_an_emulator_each_client_has_its_own_host_over_tls(monkeypatch: 
             "pubsub",
             "run",
             "logging",
+            "serviceusage",
         ),
     )
     assert targets == [f"{host}.googleapis.com:443" for host in hosts]
 
 
 def test_every_client_of_the_door_is_in_these_tests() -> None:
-    assert {name for name, it in vars(Google).items() if type(it).__name__ == "cached_property"} - {
-        "_emulator_channel"
-    } == set(CLIENTS)
+    found = {name for name, it in vars(Google).items() if type(it).__name__ == "cached_property"}
+    assert {name for name in found if not name.startswith("_")} == set(CLIENTS)
 
 
 def test_every_request_carries_the_token_and_a_deadline(google: Google, world: World) -> None:

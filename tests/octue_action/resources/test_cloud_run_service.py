@@ -28,6 +28,7 @@ from tests.octue_action.resources.kinds import (
     IMAGES,
     LABELS,
     LOCATION,
+    OWNER,
     PARENT,
     PROJECT,
     edit_container,
@@ -281,7 +282,7 @@ def test_an_account_that_was_given_is_not_waited_for(service: CloudRunService, g
 def test_a_revision_whose_container_was_started_names_its_log(
     failure: str, has_log: bool, service: CloudRunService, google: Google, world: World
 ) -> None:
-    world.faults.add(*FAILURES[failure].faults())
+    world.faults.add(*(replace(fault, principal=OWNER) for fault in FAILURES[failure].faults()))
     with pytest.raises(GoogleError) as caught:
         service.create(google)
     world.faults.clear()
