@@ -134,7 +134,8 @@ def _variables(emulator: Emulator, ref: str) -> Mapping[str, str]:
             "INPUT_DEPLOYER_SERVICE_ACCOUNT": world.iam.deployer,
         }
     else:
-        signing_in = {"CLOUDSDK_AUTH_ACCESS_TOKEN": world.tokens.issue_access_token(OWNER)}
+        token = world.tokens.issue_access_token(OWNER)
+        signing_in = {"CLOUDSDK_AUTH_ACCESS_TOKEN": token, "GOOGLE_OAUTH_ACCESS_TOKEN": token}
     return {
         "GOOGLE_CLOUD_EMULATOR_HOST": emulator.address,
         "PUBSUB_EMULATOR_HOST": emulator.address,

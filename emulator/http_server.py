@@ -235,6 +235,7 @@ class Site:
             ("POST", "/github_token"): self._github_token,
             ("POST", "/access_token"): self._access_token,
             ("POST", "/push"): self._push,
+            ("POST", "/connect"): self._connect,
         }
         page = pages.get((request.method, request.path))
         if page is None:
@@ -265,6 +266,14 @@ class Site:
         if set(pushed) != {"repository", "ref", "sha"}:
             raise invalid_argument("Expected repository, ref and sha.")
         self._world.cloud_build.push(pushed["repository"], pushed["ref"], pushed["sha"])
+        return {}
+
+    def _connect(self, request: HttpRequest) -> dict[str, str]:
+        """Connect a repository to Cloud Build, which only a person can do, on a page of the console."""
+        repository = request.json().get("repository")
+        if not isinstance(repository, str) or repository not in self._world.settings.repositories:
+            raise invalid_argument("Expected repository, owner/name of one that there is.")
+        self._world.cloud_build.connect(repository)
         return {}
 
     def _snapshot(self) -> dict[str, Any]:

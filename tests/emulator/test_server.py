@@ -160,6 +160,7 @@ def test_a_run_can_be_started_over_http(emulator: Emulator) -> None:
     ("method", "path", "body", "status"),
     [
         ("POST", "/emulator/runs", {"no_such_thing": 1}, 400),
+        ("POST", "/emulator/connect", {"repository": "nobody/knows"}, 400),
         ("POST", "/emulator/push", {"repository": "a/b"}, 400),
         ("GET", "/emulator/nothing", None, 404),
         ("GET", "/storage.googleapis.com/v1/b", None, 501),

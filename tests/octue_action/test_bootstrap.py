@@ -11,6 +11,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+import requests
 import yaml
 from google.cloud import iam_admin_v1
 
@@ -264,3 +265,11 @@ def test_without_the_right_to_read_logs_it_deploys_and_says_what_is_lost(new_job
     assert run.code == 0
     (notice,) = [it.message for it in run.log.of_kind("notice") if "may not read logs" in it.message]
     assert "--add-permissions=logging.logEntries.list" in notice
+
+
+def test_on_the_emulator_a_person_connects_the_repository_over_http(new_job: Job) -> None:
+    ended = set_up(new_job)
+    assert new_job.deploy(inputs(ended)).code == 1
+    address = f"{new_job.world.base_url}/emulator/connect"
+    assert requests.post(address, json={"repository": REPOSITORY}, timeout=5).ok
+    assert new_job.deploy(inputs(ended)).code == 0
