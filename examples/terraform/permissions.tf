@@ -1,20 +1,8 @@
-# What octue_action/permissions.py and octue_action/project_setup.py of the action have; a test holds them against each other.
-locals {
-  apis = [
-    "artifactregistry.googleapis.com",
-    "cloudbuild.googleapis.com",
-    "cloudresourcemanager.googleapis.com",
-    "eventarc.googleapis.com",
-    "iam.googleapis.com",
-    "iamcredentials.googleapis.com",
-    "logging.googleapis.com",
-    "pubsub.googleapis.com",
-    "run.googleapis.com",
-    "secretmanager.googleapis.com",
-    "sts.googleapis.com",
-  ]
+# What the two custom roles include, as octue_action/permissions.py says it.
 
-  deployer_permissions = [
+locals {
+  # To deploy, to roll back, to ask a question, and to show the log of what failed.
+  deploying = [
     "artifactregistry.repositories.create",
     "artifactregistry.repositories.downloadArtifacts",
     "artifactregistry.repositories.get",
@@ -55,15 +43,16 @@ locals {
     "run.services.update",
   ]
 
-  # Where it may delete what it has made.
-  destroyer_permissions = [
+  # Beside those, to delete what it has made.
+  destroying = [
     "artifactregistry.repositories.delete",
     "iam.serviceAccounts.delete",
     "run.services.delete",
     "run.services.list",
   ]
 
-  octue_service_permissions = [
+  # What a service needs to answer questions, and to ask others.
+  answering = [
     "pubsub.subscriptions.consume",
     "pubsub.subscriptions.create",
     "pubsub.subscriptions.delete",
@@ -72,11 +61,5 @@ locals {
     "pubsub.topics.delete",
     "pubsub.topics.get",
     "pubsub.topics.publish",
-  ]
-
-  builder_roles = [
-    "roles/artifactregistry.writer",
-    "roles/logging.logWriter",
-    "roles/run.developer",
   ]
 }
