@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, TextIO
 
 from octue_action import preflight, project_setup, quirks, report, values
@@ -217,6 +218,11 @@ class _Command:
         if not isinstance(failure, GoogleError):
             return failure
         project = self._given.project
+        if failure.status == "UNAUTHENTICATED":
+            return Failure(
+                "Google Cloud does not accept your credentials: they are wrong, or have expired.",
+                f"Sign in again, or give a new token in {TOKEN_VARIABLE}:\ngcloud auth application-default login",
+            )
         if "billing" in failure.said.lower():
             message = f"The project {project} has no billing account, without which these APIs cannot be switched on."
             url = f"https://console.cloud.google.com/billing/linkedaccount?project={project}"
@@ -268,6 +274,8 @@ def repository_numbers(repository: str, environment: Mapping[str, str]) -> tuple
     :param environment: ``GITHUB_API_URL`` is read, for GitHub Enterprise Server.
     :raises Failure: where GitHub does not tell them, with the way to find them.
     """
+    import requests
+
     api = environment.get("GITHUB_API_URL") or "https://api.github.com"
     try:
         answer = session_for(emulator=EMULATOR_VARIABLE in environment).get(
@@ -277,9 +285,10 @@ def repository_numbers(repository: str, environment: Mapping[str, str]) -> tuple
         found = answer.json()
         return str(int(found["id"])), str(int(found["owner"]["id"]))
     except Exception as error:  # whatever it is, the person can look the numbers up
+        is_hidden = isinstance(error, requests.HTTPError) and error.response.status_code == HTTPStatus.NOT_FOUND
+        why = "private repositories it shows only to those who are signed in" if is_hidden else type(error).__name__
         raise Failure(
-            f"GitHub does not tell the numbers of {repository} ({type(error).__name__}). Private repositories it shows "
-            "only to those who are signed in.",
+            f"GitHub at {api} does not tell the numbers of {repository}: {why}.",
             f"Look them up with the first command, and add them to this one:\n"
             f"gh api repos/{repository} --jq '\"--repository-id=\\(.id) --owner-id=\\(.owner.id)\"'",
         ) from error

@@ -19,6 +19,7 @@ from emulator.errors import ApiError
 from emulator.faults import Fault, Moment
 from emulator.rpc import SYSTEM
 from octue_action import bootstrap, permissions
+from octue_action.failure import Failure
 from tests.runs import REPOSITORY, TOKEN, Job, Run, job_of_small_service
 
 GOLDEN = Path(__file__).parent / "golden" / "bootstrap.txt"
@@ -211,7 +212,25 @@ def test_a_private_repository_is_told_how_its_numbers_are_found(new_job: Job) ->
     ended = set_up(new_job, "--repository=my-org/hidden")
     assert (ended.code, ended.writes) == (1, [])
     assert "gh api repos/my-org/hidden" in ended.text
+    assert "private repositories it shows only to those who are signed in" in ended.text
     assert set_up(new_job, "--repository=my-org/hidden", "--repository-id=1", "--owner-id=2", "--dry-run").code == 0
+
+
+def test_credentials_that_are_refused_are_told_with_the_way_to_sign_in_again(new_job: Job) -> None:
+    output = io.StringIO()
+    environment = {
+        "GOOGLE_CLOUD_EMULATOR_HOST": new_job.world.address,
+        "GITHUB_API_URL": f"{new_job.world.base_url}/api.github.com",
+        bootstrap.TOKEN_VARIABLE: "ya29.not-a-token",
+    }
+    assert bootstrap.main(ARGUMENTS, environment, output) == bootstrap.FAILURE
+    assert "Google Cloud does not accept your credentials" in output.getvalue()
+    assert "gcloud auth application-default login" in output.getvalue()
+
+
+def test_a_github_that_cannot_be_reached_is_no_private_repository() -> None:
+    with pytest.raises(Failure, match=r"http://127\.0\.0\.1:9 does not tell the numbers of a/b: ConnectionError"):
+        bootstrap.repository_numbers("a/b", {"GITHUB_API_URL": "http://127.0.0.1:9"})
 
 
 # Its role is minimal
