@@ -22,6 +22,7 @@ from emulator.rpc import SYSTEM
 from emulator.server import Emulator
 from emulator.services.github_repositories import numeric_id
 from emulator.world import World, WorldSettings
+from octue_action.project_setup import attribute_condition
 from tests import wind_yield
 from tests.github_runner import Event, StepResult, WorkflowRun, Workflows, by_hand
 from tests.github_runner.workflows import git
@@ -213,13 +214,11 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 
 
 def _set_up(world: World) -> None:
-    """What the workflows take for granted: an account that builds, and the provider that the README shows for them."""
+    """What the workflows take for granted: an account that builds, and the provider that the set-up makes for them."""
     builder = iam_admin_v1.CreateServiceAccountRequest(name="projects/my-project", account_id="builder")
     world.iam.create_service_account(builder, SYSTEM)
-    (condition,) = re.findall(r'--attribute-condition="(.*pull_request.*)"', (ROOT / "README.md").read_text())
-    owner = REPOSITORY.partition("/")[0]
-    for name, of in {"OWNER_ID": owner, "REPOSITORY_ID": REPOSITORY}.items():
-        condition = condition.replace(f"'{name}'", f"'{numeric_id(of)}'")
+    owner_id, repository_id = numeric_id(REPOSITORY.partition("/")[0]), numeric_id(REPOSITORY)
+    condition = attribute_condition(str(owner_id), str(repository_id), pull_requests=True)
     world.sts.provider = replace(world.sts.provider, condition=condition)
 
 
