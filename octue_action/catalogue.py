@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from octue_action.failure import ISSUES_URL, GoogleError
-from octue_action.permissions import OCTUE_SERVICE
+from octue_action.permissions import GRANT_CONDITION, GRANT_TITLE, OCTUE_SERVICE
 
 ACCOUNT = r"\w[\w.-]*@[\w.-]+\w"
 NAME = r"\w[\w.-]*"
@@ -92,10 +92,7 @@ ROLES = (
 """The least of Google's own roles with each permission that a deployment needs. A permission that is not here is one
 whose role would allow far more."""
 
-CONDITIONS = {
-    "roles/resourcemanager.projectIamAdmin": "^:^title=only-octues-role:expression=api.getAttribute("
-    "'iam.googleapis.com/modifiedGrantsByRole', []).hasOnly(['{octue_role}'])"
-}
+CONDITIONS = {"roles/resourcemanager.projectIamAdmin": f"^:^title={GRANT_TITLE}:expression={GRANT_CONDITION}"}
 """Under which a role is granted that would else allow everything."""
 
 _BAD_REQUEST = "INVALID_ARGUMENT|FAILED_PRECONDITION|OUT_OF_RANGE|NOT_FOUND"
@@ -503,7 +500,7 @@ KNOWN: tuple[Known, ...] = (
         status="PERMISSION_DENIED",
         cause="{who} lacks the permission {lacking}, or what it is needed for does not exist. Whoever owns the project "
         "adds it to the deployer's role with the command below; some minutes later run the job again.",
-        remedy="gcloud iam roles update octue_deployer --project={project} --add-permissions={permission}",
+        remedy="gcloud iam roles update {deployer_role} --project={project} --add-permissions={permission}",
     ),
     Known(
         status="PERMISSION_DENIED",

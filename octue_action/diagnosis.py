@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from octue_action import names
 from octue_action.catalogue import ACCOUNT, CONDITIONS, KNOWN, NAME, OF_BUILDS, OF_CONTAINERS, ROLES, Entry
 from octue_action.failure import Failure, Fault, GoogleError, fault, report_url
 from octue_action.permissions import OF_METHODS
@@ -76,6 +77,7 @@ def explain(
         "project": project_id,
         "region": region,
         "caller": caller or f"serviceAccount:DEPLOYER@{project_id}.iam.gserviceaccount.com",
+        "deployer_role": names.deployer_role(caller),
         "who": _who(caller),
         "octue_role": octue_role or f"projects/{project_id}/roles/octue_service_user",
     }
@@ -317,6 +319,7 @@ _SOUND: Mapping[str, str] = {
     **{f"code_{code}": rf" \(exit code {code}\)" for code in (0, 126, 127, 132, 137, 139)},
     "command": _WORDS,
     "deployer": ACCOUNT,
+    "deployer_role": r"\w+",
     "exception": _WORDS,
     "exit": r"(, with exit code \d+)?",
     "host": r"[\w.:\[\]]+",

@@ -150,14 +150,20 @@ def _planning(run: Run) -> Iterator[None]:
         with run.runner.group("Plan"):
             yield
     except Failure as failure:
-        nothing = Existing({}, {})
-        wanted = [r for service in run.settings.services for r in desired(run.settings, service, nothing).resources]
-        missing = preflight.unreadable(failure, run.google, run.settings, wanted)
+        missing = preflight.unreadable(failure, run.google, run.settings, _concerned(run))
         raise (missing or run.explain(failure)) from failure.__cause__
 
 
-def _read(run: Run) -> tuple[Existing, frozenset[str]]:
-    """What there is of the services, and which permissions the caller has in the project."""
+def _concerned(run: Run) -> list[Resource]:
+    """What a run is about, as far as the settings alone say."""
+    deployments = [desired(run.settings, service, Existing({}, {})) for service in run.settings.services]
+    if run.settings.mode == "rollback":
+        return [deployment.service for deployment in deployments]
+    return [resource for deployment in deployments for resource in deployment.resources]
+
+
+def _read(run: Run) -> tuple[Existing, frozenset[str] | None]:
+    """What there is of the services, and which permissions the caller has in the project, as far as that is told."""
     asked: Mapping[str, Callable[[], Any]] = {
         "existing": lambda: Existing.read(run.google, run.settings),
         "held": lambda: preflight.held(run.google, run.settings),
@@ -166,10 +172,10 @@ def _read(run: Run) -> tuple[Existing, frozenset[str]]:
     return answers["existing"], answers["held"]
 
 
-def _checked(run: Run, made: Plan, held: frozenset[str]) -> Plan:
+def _checked(run: Run, made: Plan, held: frozenset[str] | None) -> Plan:
     """The plan, refused where whoever runs it may not carry it out.
 
-    :param held: the permissions that it has in the project.
+    :param held: the permissions that it has in the project; None where that is not known.
     """
     for notice in preflight.notices(made, run.google, run.settings, held):
         run.runner.notice(notice)
@@ -183,7 +189,7 @@ def _planned(run: Run, *, to_write: bool = False) -> tuple[list[Deployment], Pla
     :param to_write: whether it is to be done.
     """
     with _planning(run):
-        existing, held = _read(run) if to_write else (Existing.read(run.google, run.settings), frozenset())
+        existing, held = _read(run) if to_write else (Existing.read(run.google, run.settings), None)
         deployments = [desired(run.settings, service, existing) for service in run.settings.services]
         resources = {r.address: r for deployment in deployments for r in deployment.resources}
         made = make_plan(

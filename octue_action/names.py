@@ -89,6 +89,16 @@ def octue_role(project_id: str) -> str:
     return f"projects/{project_id}/roles/octue_service_user"
 
 
+def deployer_role(member: str) -> str:
+    """The id of the custom role of who deploys: each account has its own, as not all may do the same.
+
+    :param member: as policies name it, ``serviceAccount:deployer@P.iam.gserviceaccount.com``.
+    """
+    kind, _, email = member.partition(":")
+    account_id = email.partition("@")[0] if kind == "serviceAccount" else "deployer"
+    return f"octue_{re.sub('[^a-z0-9]', '_', account_id)}"[:64]
+
+
 def label_value(text: str) -> str:
     """Any text as the value of a Google Cloud label: lower case letters, digits, ``_`` and ``-``, at most 63."""
     return re.sub(r"[^a-z0-9_-]", "-", text.lower())[:63]

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from octue_action import permissions
+from octue_action import names, permissions
+from octue_action.catalogue import CONDITIONS, SETUP_URL
 from octue_action.failure import Failure, GoogleError
 from octue_action.graph import walk
 from octue_action.plan import Action, Change, Plan, compare, deletion
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
     from octue_action.google import Google
     from octue_action.settings import Settings
-
-DEPLOYER_ROLE = "octue_deployer"
-"""The custom role that the set-up gives to who deploys."""
 
 _LISTED = {
     "eventarc.triggers.list": "to see which triggers there are",
@@ -60,13 +58,19 @@ class Lack:
     is_there: bool = False
 
 
-def held(google: Google, settings: Settings) -> frozenset[str]:
-    """Which of the permissions that any run needs the caller has on the whole project."""
-    return google.held(f"projects/{settings.project_id}", permissions.ALL)
+def held(google: Google, settings: Settings) -> frozenset[str] | None:
+    """Which of the permissions that any run needs the caller has on the whole project.
+
+    None where that is not told, which stops nothing: what may not be done is refused then when its turn comes.
+    """
+    try:
+        return google.held(f"projects/{settings.project_id}", permissions.ALL)
+    except GoogleError:
+        return None
 
 
-def refusals(plan: Plan, google: Google, settings: Settings, on_project: frozenset[str]) -> tuple[Failure, ...]:
-    """Why a plan cannot be carried out by who is to do it; nothing where it can.
+def refusals(plan: Plan, google: Google, settings: Settings, on_project: frozenset[str] | None) -> tuple[Failure, ...]:
+    """Why a plan cannot be carried out by who is to do it; nothing where it can, or where that is not known.
 
     :param on_project: as ``held`` gives it.
     """
@@ -91,7 +95,7 @@ def unreadable(refusal: Failure, google: Google, settings: Settings, resources: 
     """
     if not isinstance(refusal, GoogleError) or refusal.status != "PERMISSION_DENIED":
         return None
-    on_project = _held_as_far_as_known(google, settings)
+    on_project = held(google, settings)
     survey = _Survey(google, settings.mode, on_project)
     needed = survey.needed(resources)
     lacks = _lacking(needed, google, on_project) if on_project is not None else ()
@@ -99,7 +103,7 @@ def unreadable(refusal: Failure, google: Google, settings: Settings, resources: 
     return _told(lacks, apis, google, settings) if lacks or apis else None
 
 
-def notices(plan: Plan, google: Google, settings: Settings, on_project: frozenset[str]) -> Iterator[str]:
+def notices(plan: Plan, google: Google, settings: Settings, on_project: frozenset[str] | None) -> Iterator[str]:
     """What will make no run fail, and yet is better known beforehand, with the commands that mend it.
 
     :param on_project: as ``held`` gives it.
@@ -111,9 +115,9 @@ def notices(plan: Plan, google: Google, settings: Settings, on_project: frozense
             f"which may take some minutes. To make it beforehand:\n"
             f"gcloud beta services identity create --service={api} --project={project}"
         )
-    if plan.has_changes and not on_project.issuperset(permissions.EXPLAIN):
-        lacks = [Lack(Need(permission), "") for permission in permissions.EXPLAIN if permission not in on_project]
-        commands = "\n".join(_grants(lacks, google.policies.get(f"projects/{project}"), settings))
+    unexplained = [Lack(Need(it), "") for it in permissions.EXPLAIN if on_project is not None and it not in on_project]
+    if plan.has_changes and unexplained:
+        commands = "\n".join(_grants(unexplained, google.policies.get(f"projects/{project}"), settings))
         yield (
             f"{_who(settings)} may not read logs in the project {project} ({', '.join(permissions.EXPLAIN)}): if a "
             f"build or a container fails, this run cannot show why. To allow it:\n{commands}"
@@ -165,6 +169,8 @@ class _Survey:
         is_destroyed = self._mode == "destroy"
         if self._mode in {"plan", "drift"}:
             return ()
+        if self._mode == "rollback":
+            return (Action.UPDATE,)
         # A new account reads as forbidden for a while, which is waited for: not where it is plain that it is.
         if isinstance(resource, ServiceAccount) and not self._on_project.issuperset(resource.permissions.read):
             self._ask_for_api_of(resource)
@@ -182,13 +188,6 @@ class _Survey:
             self._google.held(account.own_policy, account.permissions.read)
         except GoogleError as error:
             self.refusals.append(error)
-
-
-def _held_as_far_as_known(google: Google, settings: Settings) -> frozenset[str] | None:
-    try:
-        return held(google, settings)
-    except GoogleError:
-        return None
 
 
 def _needed(changes: Iterable[Change]) -> dict[Need, str]:
@@ -271,15 +270,21 @@ def _told(lacks: Sequence[Lack], apis: Sequence[str], google: Google, settings: 
         said.append(
             f"{_who(settings)} may not do all that this run needs in the project {project}. It lacks:\n{listed}"
         )
+    policy = google.policies.get(f"projects/{project}")
+    if lacks and not _own_roles(policy, settings):
+        said.append(f"If the project was never set up for this repository, do that, and nothing else: {SETUP_URL}")
     said.append(
         "Whoever owns the project pastes the commands below into a shell. Some minutes later run the job again."
     )
-    commands = [*_switch_on(apis, project), *_grants(lacks, google.policies.get(f"projects/{project}"), settings)]
+    commands = [*_switch_on(apis, project), *_grants(lacks, policy, settings)]
     return Failure("\n".join(said), "\n".join(commands))
 
 
 def _who(settings: Settings) -> str:
     return settings.caller.removeprefix("serviceAccount:")
+
+
+_GRANTING_ROLE = "roles/resourcemanager.projectIamAdmin"
 
 
 def _switch_on(apis: Sequence[str], project: str) -> list[str]:
@@ -295,11 +300,10 @@ def _grants(lacks: Sequence[Lack], policy: Policy | None, settings: Settings) ->
     commands, rest = [], []
     for lack in lacks:
         if lack.need.permission == permissions.GRANT:
-            expression = permissions.GRANT_CONDITION.format(octue_role=settings.octue_role)
-            condition = f"^:^title={permissions.GRANT_TITLE}:expression={expression}"
+            condition = shlex.quote(CONDITIONS[_GRANTING_ROLE].format(octue_role=settings.octue_role))
             commands.append(
-                f"gcloud projects add-iam-policy-binding {project} --member={member} "
-                f"--role=roles/resourcemanager.projectIamAdmin --condition={shlex.quote(condition)}"
+                f"gcloud projects add-iam-policy-binding {project} --member={member} --role={_GRANTING_ROLE} "
+                f"--condition={condition}"
             )
         elif account := _account(lack):
             email = account.rpartition("/")[2]
@@ -317,14 +321,30 @@ def _extend_role(lacking: Sequence[str], policy: Policy | None, settings: Settin
     project, member = settings.project_id, shlex.quote(settings.caller)
     listed = ",".join(lacking)
     own = f"projects/{project}/roles/"
-    roles = [
-        b.role for b in (policy.bindings if policy else ()) if b.role.startswith(own) and settings.caller in b.members
-    ]
-    if policy is None or roles:
-        role_id = min(roles).removeprefix(own) if roles else DEPLOYER_ROLE
+    usual = names.deployer_role(settings.caller)
+    if roles := _own_roles(policy, settings):
+        role_id = usual if usual in roles else min(roles)
         return [f"gcloud iam roles update {role_id} --project={project} --add-permissions={listed}"]
-    granted = f"--member={member} --role={own}{DEPLOYER_ROLE} --condition=None"
+    granted = f"--member={member} --role={own}{usual} --condition=None"
+    # Where the policy may not be seen, or the role has lost its grant, the role may be there already.
     return [
-        f"gcloud iam roles create {DEPLOYER_ROLE} --project={project} --title='Octue deployer' --permissions={listed}",
+        f"gcloud iam roles create {usual} --project={project} --title='Octue deployer' --permissions={listed} ||",
+        f"  gcloud iam roles update {usual} --project={project} --add-permissions={listed}",
         f"gcloud projects add-iam-policy-binding {project} {granted}",
+    ]
+
+
+def _own_roles(policy: Policy | None, settings: Settings) -> list[str]:
+    """The ids of the project's custom roles that the caller alone has, and always: what is added nobody else gets.
+
+    Never Octue's, which the account of each service has.
+    """
+    own = f"projects/{settings.project_id}/roles/"
+    return [
+        binding.role.removeprefix(own)
+        for binding in (policy.bindings if policy else ())
+        if binding.role.startswith(own)
+        and list(binding.members) == [settings.caller]
+        and not binding.HasField("condition")
+        and binding.role != settings.octue_role
     ]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from octue_action import names, permissions
-from octue_action.preflight import AGENTS, DEPLOYER_ROLE
+from octue_action.preflight import AGENTS
 from octue_action.resource import Resource
 from octue_action.resources.artifact_repository import ArtifactRepository
 from octue_action.resources.iam_member import Condition, IamMember
@@ -224,7 +224,8 @@ def _federation(
 
 
 def _roles(setup: ProjectSetup, apis: Mapping[str, ProjectService]) -> tuple[IamRole, ...]:
-    made = {DEPLOYER_ROLE: ("Octue deployer", deployers_permissions(destroys=setup.destroys))}
+    role_id = names.deployer_role(f"serviceAccount:{setup.deployer}")
+    made = {role_id: ("Octue deployer", deployers_permissions(destroys=setup.destroys))}
     if not setup.octue_role:
         made[OCTUE_ROLE] = ("octue-service-user", permissions.OCTUE_SERVICE)
     return tuple(
@@ -287,7 +288,7 @@ def _members(
     deployer, project = accounts[setup.deployer], f"projects/{setup.project_id}"
     only = Condition(permissions.GRANT_TITLE, permissions.GRANT_CONDITION.format(octue_role=setup.granted_role))
     grants = [
-        (f"{project}/roles/{DEPLOYER_ROLE}", deployer, None),
+        (f"{project}/roles/{names.deployer_role(f'serviceAccount:{setup.deployer}')}", deployer, None),
         ("roles/resourcemanager.projectIamAdmin", deployer, only),
         *((role, accounts[setup.builder], None) for role in BUILDER_ROLES),
     ]

@@ -145,6 +145,7 @@ def test_a_second_repository_has_a_provider_and_a_deployer_of_its_own_beside_wha
     second = {r.address for r in resources(setup(repository_id="2", provider_id="octue-2", deployer_id="deployer-2"))}
 
     assert {address for address in second - first if not address.startswith("iam_member")} == {
+        "iam_role.octue_deployer_2",
         "workload_identity_provider.octue-2 of github",
         "service_account.deployer-2@my-project.iam.gserviceaccount.com",
     }

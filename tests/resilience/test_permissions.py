@@ -8,7 +8,10 @@ import shlex
 import pytest
 from google.cloud import iam_admin_v1
 from google.iam.v1 import policy_pb2
+from google.type import expr_pb2
 
+from emulator.errors import permission_denied
+from emulator.faults import Fault
 from octue_action import permissions
 from tests.resilience.clouds import Cloud, succeeded
 from tests.resilience.states import PROJECT
@@ -58,6 +61,12 @@ def may_not_grant(cloud: Cloud) -> None:
     change_policy(cloud, PROJECT, change)
 
 
+def make_role(cloud: Cloud, role_id: str) -> None:
+    """Make a custom role that allows next to nothing."""
+    role = iam_admin_v1.Role(included_permissions=["resourcemanager.projects.get"])
+    cloud.world.iam.create_role(iam_admin_v1.CreateRoleRequest(parent=PROJECT, role_id=role_id, role=role), PERSON)
+
+
 def named(run: Run) -> list[str]:
     """The permissions that the run says are missing."""
     (error,) = run.errors
@@ -80,9 +89,9 @@ def test_of_a_deployment_just_the_missing_permission_is_named_and_nothing_is_cha
         assert run.code == 1
         assert named(run) == [permission, *beside]
         assert run.writes == []
-        assert f"gcloud iam roles update octue_deployer --project=my-project --add-permissions={permission}" in (
-            run.errors[0].splitlines()
-        )
+        assert f"gcloud iam roles update octue_deployer --project=my-project --add-permissions={permission}" in [
+            line.strip() for line in run.errors[0].splitlines()
+        ]
         assert permission in run.summary
 
 
@@ -169,6 +178,88 @@ def test_who_has_no_role_of_its_own_gets_one_with_just_that(worlds: Worlds) -> N
         assert "pubsub.topics.create" in named(run)
         assert "gcloud iam roles create octue_deployer --project=my-project" in run.errors[0]
         assert "--role=projects/my-project/roles/octue_deployer --condition=None" in run.errors[0]
+        assert "never set up" in run.errors[0]
+
+
+GRANTS = {
+    "Octue's": policy_pb2.Binding(role=f"{PROJECT}/roles/octue_service_user"),
+    "one of others as well": policy_pb2.Binding(role=f"{PROJECT}/roles/theirs", members=["user:else@example.com"]),
+    "one under a condition": policy_pb2.Binding(
+        role=f"{PROJECT}/roles/sometimes", condition=expr_pb2.Expr(title="at times", expression="true")
+    ),
+}
+
+
+@pytest.mark.parametrize("whose", GRANTS)
+def test_to_a_role_that_others_have_or_that_holds_at_times_nothing_is_added(worlds: Worlds, whose: str) -> None:
+    """Else whoever mends it for one deployer would let others do the same: every service, with Octue's role."""
+    with worlds.fresh("empty") as cloud:
+        make_role(cloud, "theirs")
+        make_role(cloud, "sometimes")
+
+        def change(policy: policy_pb2.Policy) -> None:
+            for binding in policy.bindings:
+                if binding.role == ROLE:
+                    binding.role = "roles/viewer"
+            granted = policy.bindings.add()
+            granted.CopyFrom(GRANTS[whose])
+            granted.members.append(f"serviceAccount:{cloud.world.iam.deployer}")
+
+        change_policy(cloud, PROJECT, change)
+
+        run = cloud.deploy()
+
+        changed = re.findall(r"gcloud iam roles \w+ (\w+)", run.errors[0])
+        assert changed == ["octue_deployer", "octue_deployer"]  # made, or extended where it is there
+
+
+def test_a_role_of_the_callers_own_is_extended_whatever_its_name(worlds: Worlds) -> None:
+    with worlds.fresh("empty") as cloud:
+        make_role(cloud, "ours")
+
+        def change(policy: policy_pb2.Policy) -> None:
+            for binding in policy.bindings:
+                if binding.role == ROLE:
+                    binding.role = f"{PROJECT}/roles/ours"
+
+        change_policy(cloud, PROJECT, change)
+
+        run = cloud.deploy()
+
+        assert re.findall(r"gcloud iam roles \w+ \w+", run.errors[0]) == ["gcloud iam roles update ours"]
+
+
+@pytest.mark.parametrize("mode", ["deploy", "rollback", "destroy"])
+def test_where_permissions_cannot_be_asked_for_the_run_goes_on(worlds: Worlds, mode: str) -> None:
+    inputs = {"destroy": {"confirm": "my-org-sum", "delete_topic": "true"}}.get(mode, {})
+    with worlds.fresh("drifted") as cloud:
+        if mode != "deploy":
+            succeeded(cloud.deploy())
+        refusal = permission_denied("Some policy of the organisation forbids it.")
+        cloud.world.faults.add(Fault(method="*Projects/TestIamPermissions", error=refusal, times=None))
+
+        succeeded(cloud.deploy({**inputs, "mode": mode}))
+
+        cloud.world.faults.check()
+
+
+def test_a_rollback_that_may_not_look_is_told_what_a_rollback_takes_and_no_more(worlds: Worlds) -> None:
+    with worlds.fresh("complete") as cloud:
+        let(cloud, set())
+        may_not_grant(cloud)
+
+        run = cloud.deploy({"mode": "rollback"})
+
+        assert set(named(run)) == {
+            "artifactregistry.repositories.downloadArtifacts",
+            "eventarc.triggers.list",
+            "iam.serviceAccounts.actAs",
+            "pubsub.topics.list",
+            "run.operations.get",
+            "run.revisions.list",
+            "run.services.get",
+            "run.services.update",
+        }
 
 
 def test_an_account_that_may_be_acted_as_by_its_own_policy_is_enough(worlds: Worlds) -> None:
