@@ -7,6 +7,7 @@ what was done is told, and the next run finishes the rest.
 
 from __future__ import annotations
 
+import datetime
 import math
 import os
 import signal
@@ -108,6 +109,10 @@ class Cancellation:
     def now(self) -> float:
         """Seconds on the clock by which is waited."""
         return self._clock.now()
+
+    def date(self) -> datetime.datetime:
+        """The day and its time on that clock, in UTC."""
+        return self._clock.date()
 
     def left(self) -> float:
         """How many seconds there are until the run must end; infinity where it has no limit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
 import time
 
@@ -12,6 +13,10 @@ class Clock:
     def now(self) -> float:
         """Seconds on a clock that never goes back; its zero has no meaning."""
         return time.monotonic()
+
+    def date(self) -> datetime.datetime:
+        """The day and its time, in UTC."""
+        return datetime.datetime.now(datetime.UTC)
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
         """Wait so many seconds, at most until the event is set.

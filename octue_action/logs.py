@@ -5,6 +5,7 @@ Whoever reads them looks only where something has failed already. What goes wron
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import json
 import re
@@ -28,6 +29,10 @@ LINES = 50
 
 ENTRIES = 200
 """The most that are read: between those of a build's step there are others."""
+
+PERIOD = datetime.timedelta(days=1)
+"""How far back entries are looked for: without a time, all that is kept is searched, and that takes long
+(cloud.google.com/logging/docs/view/logging-query-language#finding-quickly)."""
 
 SECONDS = 10.0
 """How long lines are waited for at most: they show some seconds after they were written."""
@@ -189,9 +194,10 @@ def _newest(google: Google, source: LogSource) -> list[str]:
     def list_log_entries(**named: Any) -> Iterator[types.LogEntry]:
         return itertools.islice(google.logging.list_log_entries(**named), ENTRIES)
 
+    since = google.cancellation.date() - PERIOD
     request = types.ListLogEntriesRequest(
         resource_names=[f"projects/{source.project_id}"],
-        filter=source.filter,
+        filter=_all_of(source.filter, f'timestamp>="{since:%Y-%m-%dT%H:%M:%SZ}"'),
         order_by="timestamp desc",
         page_size=ENTRIES,
     )

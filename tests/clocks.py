@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
 
 from octue_action.clock import Clock
@@ -16,6 +17,9 @@ class SimulatedClock(Clock):
 
     def now(self) -> float:
         return self.time
+
+    def date(self) -> datetime.datetime:
+        return datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC) + datetime.timedelta(seconds=self.time)
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
         if not event.is_set():

@@ -76,7 +76,7 @@ def test_an_entry_of_several_lines_is_several_lines_and_json_is_its_message() ->
     assert log.lines == ("one", "two", "three", '{"level": 3.0}')
 
 
-def test_only_what_the_containers_and_cloud_run_say_of_this_revision_is_asked_for() -> None:
+def test_only_what_the_containers_and_cloud_run_say_of_this_revision_since_yesterday_is_asked_for() -> None:
     door = CloudLogging([entries("Container called exit(1).")])
 
     read(cast(Google, door), REVISION)
@@ -89,7 +89,7 @@ def test_only_what_the_containers_and_cloud_run_say_of_this_revision_is_asked_fo
         'resource.labels.location="europe-west1" AND resource.labels.revision_name="my-org-sum-00001-abc" AND '
         '(logName="projects/my-project/logs/run.googleapis.com%2Fstdout" OR '
         'logName="projects/my-project/logs/run.googleapis.com%2Fstderr" OR '
-        'logName="projects/my-project/logs/run.googleapis.com%2Fvarlog%2Fsystem")'
+        'logName="projects/my-project/logs/run.googleapis.com%2Fvarlog%2Fsystem") AND timestamp>="2026-01-01T00:00:00Z"'
     )
 
 
