@@ -12,9 +12,15 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import PurePosixPath
 
 _MAXIMUM_INSTRUCTIONS = 1_000
+_MAXIMUM_FOLDERS = 20
 _FLAG = re.compile(r"--[a-z-]+(=\S*)?\s+")
+_FROM_FLAG = re.compile(r"(?:--|,)from=([^\s,]+)")
+_FETCHES = re.compile(r"\b(git|curl|wget|gsutil|gcloud|aws|unzip|tar)\s")
+_UNPACKED = re.compile(r"://|\.(tar|tgz|gz|bz2|xz|zst)\b|\bgit@")
+_OTHER_PYTHON = re.compile(r"\b(uv|conda|mamba|micromamba|pyenv|asdf)\b|\bpython3\.[0-9]+\b|/uv\b")
 _HEREDOC = re.compile(r"<<-?([\"']?)([A-Za-z_][A-Za-z0-9_]{0,63})\1")
 _VARIABLE = re.compile(
     r"\$(?:\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^{}$]*))?\}|(?P<plain>[A-Za-z_][A-Za-z0-9_]*))"
@@ -52,6 +58,11 @@ class Instruction:
         except (ValueError, RecursionError):  # as Docker has it, this is the shell form, then
             return None
         return words if isinstance(words, list) and all(isinstance(word, str) for word in words) else None
+
+    @property
+    def sources(self) -> list[str]:
+        """The stages or images that it copies from, or mounts."""
+        return _FROM_FLAG.findall(self.flags)
 
     @property
     def commands(self) -> list[list[str]]:
@@ -127,9 +138,49 @@ class Dockerfile:
         """Major and minor version of an official Python image that the image is built on; None where it is not."""
         return python_of(self.base.image) if self.base else None
 
+    @cached_property
+    def used(self) -> tuple[Stage, ...]:
+        """The stages that anything of the image comes from, in order: also those that others copy from, or mount."""
+        if not self.stages:
+            return ()
+        waiting, used = [len(self.stages) - 1], set[int]()
+        while waiting:
+            place = waiting.pop()
+            if place not in used:
+                used.add(place)
+                waiting += self._sources(place)
+        return tuple(self.stages[place] for place in sorted(used))
+
+    def _sources(self, place: int) -> list[int]:
+        """The stages that a stage is built on, copies from or mounts."""
+        stage = self.stages[place]
+        named = [stage.image, *(name for it in stage.instructions for name in it.sources)]
+        found = (int(name) if name.isdecimal() else self._index(name, place) for name in named)
+        return [source for source in found if source is not None and source < place]
+
+    @property
+    def has_other_sources(self) -> bool:
+        """Whether files may come from elsewhere than the repository: another image, an address or an archive."""
+        names = {stage.name for stage in self.stages} | {str(place) for place in range(len(self.stages))}
+        foreign = any(source.lower() not in names for it in self.all("COPY", "RUN") for source in it.sources)
+        fetched = any(_FETCHES.search(it.text) for it in self.all("RUN"))
+        return self.python is None or foreign or fetched or any(_UNPACKED.search(it.text) for it in self.all("ADD"))
+
+    @property
+    def has_other_pythons(self) -> bool:
+        """Whether the Dockerfile seems to bring a Python of its own beside the base image's."""
+        return any(_OTHER_PYTHON.search(it.text) for it in self.all("RUN", "COPY", "ENV"))
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders of the image that are worked in, the last one first."""
+        named = [it.text.strip() for stage in self.chain for it in stage.instructions if it.word == "WORKDIR"]
+        paths = itertools.accumulate(named[:_MAXIMUM_FOLDERS], lambda path, name: str(PurePosixPath(path, name)))
+        return list(paths)[::-1]
+
     def all(self, *words: str) -> Iterator[Instruction]:
-        """The instructions of all stages that begin with one of these words."""
-        return (it for stage in self.stages for it in stage.instructions if it.word in words)
+        """The instructions of the stages that are used that begin with one of these words."""
+        return (it for stage in self.used for it in stage.instructions if it.word in words)
 
     @property
     def start(self) -> Start | None:

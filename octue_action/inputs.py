@@ -110,6 +110,12 @@ _TABLE = (
     Input("delete_topic", "false", "", "Whether the mode `destroy` deletes the topic too."),
     Input("region_policy", "any", "", "Which regions are accepted: `any` or `low-carbon`."),
     Input(
+        "sdk_policy",
+        "checked",
+        "",
+        "Whether what is seen not to work with Octue's SDK ends the run, `checked`, or is a notice, `any`.",
+    ),
+    Input(
         "timeout_minutes",
         "60",
         "",

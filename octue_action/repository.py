@@ -72,8 +72,19 @@ class Repository:
     def _folders(self) -> list[str]:
         """The folders that what the container has may be in: those that are copied first."""
         beside = [str(PurePosixPath(path).parent) for path in (self.config, self.dockerfile_path) if path]
-        copied = [source for source, _ in self.copied if self._is_folder(source)]
-        return list(dict.fromkeys([*copied[:_MAXIMUM_FILES], ".", *beside]))
+        return list(dict.fromkeys([*self._copied_folders, ".", *self._worked_in, *beside]))
+
+    @cached_property
+    def _worked_in(self) -> list[str]:
+        """The folders of the repository that those of the image may be in which the container works."""
+        parts = [[part for part in PurePosixPath(path).parts if part != "/"] for path in self.dockerfile.folders]
+        ends = ["/".join(it[start:]) for it in parts for start in range(1, len(it[:_MAXIMUM_FILES]))]
+        below = [str(PurePosixPath(folder, end)) for end in ends for folder in (".", *self._copied_folders)]
+        return [it for it in dict.fromkeys(below) if self._is_folder(it)][:_MAXIMUM_FILES]
+
+    @cached_property
+    def _copied_folders(self) -> list[str]:
+        return [source for source, _ in self.copied if self._is_folder(source)][:_MAXIMUM_FILES]
 
     def locate(self, path: str) -> str | None:
         """The path in the repository of what the Dockerfile calls so; None where there is no such file."""
@@ -121,8 +132,9 @@ class Repository:
 
     @cached_property
     def flat_configuration(self) -> int | None:
-        """The line where an octue.yaml without ``services`` begins; None where it has that, or is none."""
-        data = self._data(self.config) if self.config else None
+        """The line where an octue.yaml without ``services`` begins; None where it has that, or has another name."""
+        is_read = self.config is not None and PurePosixPath(self.config).name == "octue.yaml"
+        data = self._data(self.config) if self.config and is_read else None
         try:
             node = parse(data, "") if data is not None else None
         except InvalidSettings:
@@ -175,9 +187,18 @@ def installed(repository: Repository) -> Iterator[Requirement]:
         text = repository.text(file, _MAXIMUM_LOCK_BYTES if is_lock else MAXIMUM_BYTES)
         for said in requirements.of_file(text or "", file):
             if isinstance(said, Requirement):
-                yield said
+                if not said.extra or _installs_extra(repository, said.extra):
+                    yield said
             else:
                 files += _referred(repository, file, said)
+
+
+def _installs_extra(repository: Repository, extra: str) -> bool:
+    """Whether a command in the Dockerfile names an extra of the project, or installs all of them."""
+    named = re.compile(
+        rf"--all-extras|(?:\[|,|--extras?[= ]|-E\s?)\s?[\"']?{re.escape(extra)}(?![\w.-])", re.IGNORECASE
+    )
+    return any(named.search(it.text) for it in repository.dockerfile.all("RUN"))
 
 
 def _referred(repository: Repository, file: str, reference: Reference) -> list[str]:

@@ -6,13 +6,11 @@ Poetry and the others will say it better when the image is built.
 
 from __future__ import annotations
 
-import configparser
 import itertools
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -43,6 +41,7 @@ class Requirement:
     :param text: as somebody wrote it.
     :param is_locked: it stands in a lock, which has everything that is installed.
     :param is_poetrys: it is written in Poetry's own table.
+    :param extra: of the project, for which alone it holds; empty where it always does.
     """
 
     package: str
@@ -52,6 +51,7 @@ class Requirement:
     line: int
     is_locked: bool = False
     is_poetrys: bool = False
+    extra: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,16 +116,18 @@ def _joined(text: str) -> Iterator[tuple[int, str]]:
 
 def of_pyproject(text: str, file: str) -> Iterator[Requirement]:
     """What a pyproject.toml says, in PEP 621's table or in Poetry's."""
+    import tomllib
+
     try:
         content = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError):
         return
     project = _table(content.get("project"))
-    extras = _table(project.get("optional-dependencies")).values()
-    for it in (project.get("dependencies"), *extras):
+    extras = _table(project.get("optional-dependencies"))
+    for extra, it in {"": project.get("dependencies"), **extras}.items():
         for said in it if isinstance(it, list) else ():
             if isinstance(said, str) and (found := of_text(said, file, _line_of(text, said))):
-                yield found
+                yield replace(found, extra=extra)
     poetry = _table(_table(_table(content.get("tool")).get("poetry")).get("dependencies"))
     for name, constraint in poetry.items():
         yield from _of_poetry(name, constraint, text, file)
@@ -152,6 +154,8 @@ def _of_poetry(name: str, constraint: object, text: str, file: str) -> Iterator[
 
 def of_setup_cfg(text: str, file: str) -> Iterator[Requirement]:
     """What a setup.cfg says under ``install_requires``."""
+    import configparser
+
     parser = configparser.RawConfigParser(strict=False)
     try:
         parser.read_string(text)

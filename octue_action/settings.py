@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from octue_action import configuration, github_context, inputs, names, traps, values, workspace
+from octue_action import configuration, github_context, inputs, names, values, workspace
 from octue_action.configuration import Configuration, ServiceConfiguration
 from octue_action.document import MAXIMUM_BYTES
 from octue_action.github_context import GitHubContext
@@ -25,8 +26,10 @@ from octue_action.problems import (
     shown,
 )
 from octue_action.service_settings import ServiceReader, ServiceSettings
-from octue_action.traps import Found
 from octue_action.values import Mode, RegionPolicy, SecretReference
+
+if TYPE_CHECKING:
+    from octue_action.traps import Found
 
 __all__ = [
     "INPUTS",
@@ -65,6 +68,7 @@ _SIGN_IN = (
     "projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER`, "
     "or a step with google-github-actions/auth before this one"
 )
+_KNOWN_BETTER = "(With `sdk_policy: any` this is a notice.)"
 _NO_FILE = "octue.yaml with the service's name in it, or input `service_name` for a repository without octue.yaml"
 
 
@@ -138,8 +142,10 @@ def load(environment: Mapping[str, str]) -> Settings:
     mode: Mode = findings.take(values.one_of(values.MODES), given.get("mode"), "deploy")
     if mode == "destroy":
         findings.add(*_unconfirmed(given.get("confirm"), services))
+    sdk_policy = findings.take(values.one_of(values.SDK_POLICIES), given.get("sdk_policy"), "checked")
     found = list(_traps(services, readers, github.workspace, path)) if mode in _BUILDING else []
-    findings.add(*(it.problem for it in found if it.trap.severity == "error"))
+    refused = [it.problem for it in found if it.severity == "error" and sdk_policy == "checked"]
+    findings.add(*(replace(it, message=f"{it.message} {_KNOWN_BETTER}") for it in refused))
     project_id = _project_id(readers, findings)
     settings = Settings(
         mode=mode,
@@ -169,7 +175,7 @@ def load(environment: Mapping[str, str]) -> Settings:
             *_without_effect(given, mode),
             *(notice for it in readers for notice in it.notices()),
             *_about_regions(services, readers),
-            *(it.problem for it in found if it.trap.severity == "notice"),
+            *(it.problem for it in found if it.problem not in refused),
         ),
     )
     findings.raise_if_any()
@@ -270,6 +276,8 @@ def _traps(
     services: Sequence[ServiceSettings], readers: Sequence[ServiceReader], root: Path, config: str | None
 ) -> Iterator[Found]:
     """What would go wrong with Octue's SDK in these services; what two of them share once."""
+    from octue_action import traps  # not every mode looks for them
+
     every = (traps.found(root, it, config, reader.written) for it, reader in zip(services, readers, strict=True))
     return iter(dict.fromkeys(itertools.chain.from_iterable(every)))
 

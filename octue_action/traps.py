@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
@@ -36,7 +36,7 @@ class Trap:
     """One thing that goes wrong; ``{names}`` in braces are places, filled from what is found.
 
     :param looks_for: as a phrase.
-    :param severity: ``error`` where it certainly fails, and nothing is to be changed then.
+    :param severity: ``error`` where it certainly fails: nothing is to be changed then, unless ``sdk_policy`` says so.
     :param says: what is there, what happens, and why.
     :param remedy: what to paste.
     :param source: where this is from.
@@ -51,10 +51,19 @@ class Trap:
 
 @dataclass(frozen=True)
 class Found:
-    """A trap in a repository, in words and at its place."""
+    """A trap in a repository, in words and at its place.
+
+    :param is_certain: whether nothing else in the repository may see to it that all works after all.
+    """
 
     trap: Trap
     problem: Problem
+    is_certain: bool = True
+
+    @property
+    def severity(self) -> Severity:
+        """That of the trap; where something is not certain, nothing is refused for it."""
+        return self.trap.severity if self.is_certain else "notice"
 
 
 _TRIED = "tried: Octue's Flask app of these versions, with Octue's `Child` and Google's Pub/Sub emulator"
@@ -334,12 +343,19 @@ def found(
     if sdk is None:
         return []
     look = _Look(repository, service, written, sdk, installed)
+    starts_octue = look.starts_octue
+    has_all_files = starts_octue and not repository.dockerfile.has_other_sources
     return [
-        *look.at_versions(),
-        *look.at_what_it_reads(),
+        *_certain(look.at_versions(), starts_octue),
+        *_certain(look.at_python(), starts_octue and not repository.dockerfile.has_other_pythons),
+        *_certain(look.at_what_it_reads(), has_all_files),
         *look.at_the_start(),
         *look.at_settings(),
     ]
+
+
+def _certain(found: Iterable[Found], is_certain: bool) -> Iterator[Found]:
+    return (replace(it, is_certain=is_certain) for it in found)
 
 
 def _decisive(of_octue: Iterable[Requirement]) -> Requirement | None:
@@ -410,7 +426,7 @@ class _Look:
         return self._sdk.allowed is not None and self._sdk.allowed.is_within(those)
 
     def at_versions(self) -> Iterator[Found]:
-        """What is wrong with the version of the SDK, of Python, and of what the SDK needs beside it."""
+        """What is wrong with the version of the SDK, and of what the SDK needs beside it."""
         sdk = self._sdk
         if trap := _of_version(sdk.allowed):
             yield _at_requirement(trap, sdk, pin=_pinned(sdk, f"octue=={PIN}", "setuptools<81", "werkzeug<3"))
@@ -422,7 +438,10 @@ class _Look:
             yield from self._companion(
                 "twined", between((0, 0, 20), (0, 0, 21)), "twined==0.0.20", NO_TWINED, NO_TWINED
             )
-        file = self._repository.dockerfile
+
+    def at_python(self) -> Iterator[Found]:
+        """What is wrong with the version of Python."""
+        file, sdk = self._repository.dockerfile, self._sdk
         if self._is(_GUNICORN_20) and file.base and (file.python or (0, 0)) >= (3, 12):
             image = f"The image {shown(file.base.image)}"
             place = Given(name="Python", text="", file=self._repository.dockerfile_path, line=file.base.line)
@@ -468,6 +487,18 @@ class _Look:
 
     def _dockerfile_place(self, title: str, line: int) -> Given:
         return Given(name=title, text="", file=self._repository.dockerfile_path, line=line)
+
+    @property
+    def starts_octue(self) -> bool:
+        """Whether the container starts Octue's Flask app; another program may do without what that needs.
+
+        A base image that is not known may start anything, too.
+        """
+        file = self._repository.dockerfile
+        if file.start is None:
+            return file.python is not None
+        text, _ = self._repository.with_scripts(file.start)
+        return MODULE in text
 
     def at_the_start(self) -> Iterator[Found]:
         """What is wrong with how the container starts, as far as the repository says how."""

@@ -21,12 +21,14 @@ BuildTrigger = Literal["push", "manual", "none"]
 Ingress = Literal["internal", "all"]
 ExecutionEnvironment = Literal["gen1", "gen2"]
 RegionPolicy = Literal["any", "low-carbon"]
+SdkPolicy = Literal["checked", "any"]
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 BUILD_TRIGGERS: tuple[BuildTrigger, ...] = get_args(BuildTrigger)
 INGRESSES: tuple[Ingress, ...] = get_args(Ingress)
 EXECUTION_ENVIRONMENTS: tuple[ExecutionEnvironment, ...] = get_args(ExecutionEnvironment)
 REGION_POLICIES: tuple[RegionPolicy, ...] = get_args(RegionPolicy)
+SDK_POLICIES: tuple[SdkPolicy, ...] = get_args(SdkPolicy)
 
 MAXIMUM_VARIABLE = 32 * 1024
 """Longest value of an environment variable, in bytes (cloud.google.com/run/quotas)."""

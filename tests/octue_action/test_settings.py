@@ -397,6 +397,7 @@ WRONG_INPUTS = [
     ("preview", "a-preview-with-a-name-far-too-long-for-cloud-run", "characters).", "at most 49"),
     ("revision", "Sum", "Input `revision` is 'Sum'.", "my-service-00003-abc"),
     ("region_policy", "low_carbon", "Perhaps you meant `low-carbon`.", "any or low-carbon"),
+    ("sdk_policy", "check", "Perhaps you meant `checked`.", "checked or any"),
     ("question", "{numbers: 1}", "it is not JSON", "JSON"),
     ("question", "[" * 100_000, "it is not JSON", "JSON"),
     ("question", "1" * 5000, "it is not JSON", "JSON"),

@@ -72,6 +72,10 @@ def requirements(text: str) -> dict[str, str | None]:
     return {"requirements.txt": text}
 
 
+def dockerfile(text: str) -> dict[str, str | None]:
+    return {"Dockerfile": text}
+
+
 CASES: dict[str, Case] = {
     "an SDK for Kubernetes": case(traps.NO_FLASK_APP, "requirements.txt:2", requirements("flask\noctue==0.65.0\n")),
     "only such SDKs": case(traps.NO_FLASK_APP, "requirements.txt:1", requirements("octue>=0.62\n")),
@@ -129,6 +133,23 @@ CASES: dict[str, Case] = {
         traps.NO_FLASK_APP,
         "Dockerfile:4",
         {"Dockerfile": DOCKERFILE.replace("-r requirements.txt", '"octue==0.65.0"'), "requirements.txt": None},
+    ),
+    "a companion in an extra that is installed": case(
+        traps.WERKZEUG_3,
+        "pyproject.toml:4",
+        {
+            "Dockerfile": DOCKERFILE.replace("-r requirements.txt", "'.[browser]'"),
+            "pyproject.toml": '[project]\ndependencies = ["octue==0.39.0"]\n[project.optional-dependencies]\n'
+            'browser = ["werkzeug>=3"]\n',
+        },
+    ),
+    "a version in a stage that is copied from": case(
+        traps.NO_FLASK_APP,
+        "Dockerfile:2",
+        dockerfile(
+            "FROM python:3.11 AS wheels\nRUN pip install --user octue==0.65.0\n"
+            + DOCKERFILE.replace("RUN pip install -r requirements.txt", "COPY --from=wheels /root/.local /root/.local")
+        ),
     ),
     "an SDK that does not build": case(
         traps.UNBUILDABLE, "requirements.txt:1", requirements("octue==0.9.2\n") | {"Dockerfile": DOCKERFILE}
@@ -312,10 +333,6 @@ def test_what_is_said_of_each_trap(tmp_path: Path) -> None:
     check("traps.md", "\n\n".join(blocks) + "\n")
 
 
-def dockerfile(text: str) -> dict[str, str | None]:
-    return {"Dockerfile": text}
-
-
 NO_TRAP: dict[str, Mapping[str, str | None]] = {
     "the good one": {},
     "no octue": {**requirements("flask\noctue-sdk\n"), "twine.json": None, "Dockerfile": "FROM python:3.13\n"},
@@ -374,6 +391,16 @@ NO_TRAP: dict[str, Mapping[str, str | None]] = {
     "a script that nobody can read": dockerfile(started('CMD ["/opt/start.sh"]\n')),
     "a program of the service's own that runs the app": dockerfile(started('CMD ["python", "main.py"]\n'))
     | {"main.py": "from octue.cloud.deployment.google.cloud_run.flask_app import app\napp.run()\n"},
+    "a version in a stage that is left behind": dockerfile(
+        "FROM python:3.11 AS tests\nRUN pip install octue==0.65.0\n" + DOCKERFILE
+    ),
+    "an extra that is not installed": {
+        "Dockerfile": DOCKERFILE.replace("-r requirements.txt", "."),
+        "pyproject.toml": '[project]\ndependencies = ["octue==0.39.0", "werkzeug<3"]\n'
+        '[project.optional-dependencies]\nbrowser = ["werkzeug>=3"]\n',
+    },
+    "a twine where the container works": dockerfile(DOCKERFILE.replace("CMD", "WORKDIR analysis\nCMD"))
+    | {"twine.json": None, "analysis/twine.json": "{}"},
     "memory for the first generation": {
         "octue.yaml": OCTUE_YAML.replace("512Mi", "256Mi") + "    execution_environment: gen1\n"
     },
@@ -385,6 +412,84 @@ def test_what_is_no_trap_is_not_told_as_one(name: str, tmp_path: Path) -> None:
     write(tmp_path, GOOD | dict(NO_TRAP[name]))
 
     assert told(tmp_path) == ([], [])
+
+
+WITHOUT_TWINE: dict[str, str | None] = {"twine.json": None}
+OF_KUBERNETES = requirements("octue==0.65.0\n")
+
+UNCERTAIN: dict[str, tuple[Trap, Mapping[str, str | None]]] = {
+    "a program of the service's own": (
+        traps.NO_FLASK_APP,
+        OF_KUBERNETES | dockerfile(started("CMD python main.py\n")) | {"main.py": "serve()\n"},
+    ),
+    "a program that nobody can read": (
+        traps.NO_FLASK_APP,
+        OF_KUBERNETES | dockerfile(started('CMD ["/opt/start.sh"]\n')),
+    ),
+    "a base image that may start anything": (
+        traps.NO_FLASK_APP,
+        OF_KUBERNETES | dockerfile("FROM my-org/base\nCOPY . .\nRUN pip install -r requirements.txt\n"),
+    ),
+    "a base image that may have a twine": (
+        traps.NO_TWINE,
+        WITHOUT_TWINE | dockerfile(DOCKERFILE.replace("python:3.11-slim", "my-org/base")),
+    ),
+    "an archive that may have a twine": (
+        traps.NO_TWINE,
+        WITHOUT_TWINE | dockerfile(DOCKERFILE.replace("COPY . .", "COPY . .\nADD model.tar.gz /app")),
+    ),
+    "an address that may give a twine": (
+        traps.NO_TWINE,
+        WITHOUT_TWINE | dockerfile(DOCKERFILE.replace("COPY . .", "COPY . .\nADD https://example.com/model /app/")),
+    ),
+    "another repository that may have a twine": (
+        traps.NO_TWINE,
+        WITHOUT_TWINE | dockerfile(DOCKERFILE.replace("COPY . .", "COPY . .\nRUN git clone https://example.com/m .")),
+    ),
+    "another image that may have a twine": (
+        traps.NO_TWINE,
+        WITHOUT_TWINE | dockerfile(DOCKERFILE.replace("COPY . .", "COPY . .\nCOPY --from=my-org/model /model/ ./")),
+    ),
+    "a Python that uv brings": (
+        traps.PYTHON_312,
+        dockerfile(DOCKERFILE.replace("3.11", "3.12").replace("RUN", "RUN uv venv --python 3.11\nRUN")),
+    ),
+    "a Python that conda brings": (
+        traps.PYTHON_312,
+        dockerfile(DOCKERFILE.replace("3.11", "3.12").replace("RUN", "RUN conda create -n a python=3.11\nRUN")),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNCERTAIN)
+def test_what_may_work_after_all_is_told_and_refuses_nothing(name: str, tmp_path: Path) -> None:
+    trap, files = UNCERTAIN[name]
+    write(tmp_path, GOOD | dict(files))
+
+    errors, notices = told(tmp_path)
+
+    assert trap.severity == "error"
+    assert errors == []
+    assert any(beginning(trap) in it.message for it in notices)
+
+
+def test_whatever_is_certain_can_be_turned_into_a_notice_by_who_knows_better(tmp_path: Path) -> None:
+    write(tmp_path, GOOD | OF_KUBERNETES)
+
+    refused, _ = told(tmp_path)
+    errors, notices = told(tmp_path, {"sdk_policy": "any"})
+
+    assert errors == []
+    assert [it.message for it in refused] == [
+        f"{it.message} (With `sdk_policy: any` this is a notice.)" for it in notices
+    ]
+
+
+def test_a_flat_file_of_another_name_is_not_what_octue_reads(tmp_path: Path) -> None:
+    flat = "name: sum\nproject_name: my-project\nregion: europe-west1\nmemory: 512Mi\n"
+    write(tmp_path, GOOD | {"deployment.yaml": flat})
+
+    assert told(tmp_path, {"config": "deployment.yaml"}) == ([], [])
 
 
 def test_the_example_has_no_trap(tmp_path: Path) -> None:

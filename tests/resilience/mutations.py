@@ -102,6 +102,7 @@ GOOD: Mapping[str, Sequence[str]] = {
     "confirm": ("my-org-sum",),
     "delete_topic": ("true", "false"),
     "region_policy": ("any", "low-carbon"),
+    "sdk_policy": ("checked", "any"),
     "question": ('{"a": 1}',),
 }
 """Of every input something that is taken; of the others there is nothing to be had."""
