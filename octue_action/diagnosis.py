@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -81,7 +81,8 @@ def explain(
         "who": _who(caller),
         "octue_role": octue_role or f"projects/{project_id}/roles/octue_service_user",
     }
-    return _of_log(error, given, [*log]) or _of_refusal(error, given, text)
+    of_log = _of_log([*log], given, error.said, is_build=error.method == "build")
+    return of_log or _of_refusal(error, given, text)
 
 
 def _of_refusal(error: GoogleError, given: Mapping[str, str], text: str) -> Diagnosis | None:
@@ -93,13 +94,17 @@ def _of_refusal(error: GoogleError, given: Mapping[str, str], text: str) -> Diag
     return None
 
 
-def _of_log(error: GoogleError, given: Mapping[str, str], lines: list[str]) -> Diagnosis | None:
-    """What the log shows; what is not known of is left to what Google says of the failure."""
+def _of_log(
+    lines: Sequence[str], given: Mapping[str, str], said: str = "", *, is_build: bool = False
+) -> Diagnosis | None:
+    """What the log shows; what is not known of is left to what Google says of the failure.
+
+    :param said: Google's words, if any.
+    """
     if not lines:
         return None
-    is_build = error.method == "build"
     log = "\n".join(map(_printable_line, lines))
-    given = {**given, **({} if is_build else _ending(log, error.said))}
+    given = {**given, **({} if is_build else _ending(log, said))}
     for sign in OF_BUILDS if is_build else OF_CONTAINERS:
         match = sign.match(log)
         places = _derived({**given, **(match.groupdict("") if match else {})})
@@ -146,7 +151,10 @@ def explained(
         if log is not None and log.refusal is not None:
             refused = explain(log.refusal, **about)
             why_no_log = _unread(log.url, refused.remedy if refused else "")
-    if diagnosis is None and not failure.aftermath:
+    elif log is not None and any(_ENDED.search(line) for line in log.lines):
+        # Of a program that goes on, an error in its log says nothing of why it should have ended.
+        diagnosis = _of_log(log.lines, {"log_url": log.url, "project": project_id, "region": region})
+    if diagnosis is None and not failure.aftermath and not (log and log.lines):
         return failure
     answer = failure.message[:SHOWN_TEXT] + ("…" if len(failure.message) > SHOWN_TEXT else "")
     essence = diagnosis.essence if diagnosis else ()
@@ -154,10 +162,11 @@ def explained(
         text = "\n".join(map(_printable_line, log.lines))
         essence = _essence(text, len(text))
     parts = [
-        diagnosis.cause if diagnosis else failure.message,
+        "" if isinstance(failure, GoogleError) and diagnosis else failure.message,
+        diagnosis.cause if diagnosis else "",
         failure.aftermath,
         "From its log:\n" + "\n".join(f"  {line}" for line in essence) if essence else "",
-        f"Google's answer: {answer}" if diagnosis else "",
+        f"Google's answer: {answer}" if diagnosis and isinstance(failure, GoogleError) else "",
         why_no_log or _whole_log(failure.log_url, diagnosis),
     ]
     told = Failure("\n".join(filter(None, parts)), diagnosis.remedy if diagnosis else failure.remedy, failure.log_url)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from octue_action import preflight, report
-from octue_action.annotations import annotate, annotate_ended
+from octue_action.annotations import annotate, annotate_ended, placed
 from octue_action.apply import Outcome, Status, apply
 from octue_action.cancellation import Cancelled
 from octue_action.deployment import Deployment, Existing, desired, destroyed, informed, known
@@ -19,12 +19,14 @@ from octue_action.outputs import outputs, plan_json
 from octue_action.plan import Action, Plan, make_destruction, make_plan
 from octue_action.question import NoAnswer, ask
 from octue_action.report import Asked, Deed
+from octue_action.resources.cloud_run_service import CloudRunService
 from octue_action.rollback import Choose, before_failure, named, previous, target
 
 if TYPE_CHECKING:
     from octue_action.announcement import Announcement
     from octue_action.cancellation import Cancellation
     from octue_action.google import Google
+    from octue_action.problems import Problem
     from octue_action.resource import Resource
     from octue_action.runner import Runner
     from octue_action.settings import Settings
@@ -288,9 +290,15 @@ class _Story:
         run, (deployment,) = self._run, self._deployments
         question = run.settings.question
         with run.runner.group("Question"):
-            self._asked = _answer(run, deployment, question)
+            self._asked = _answer(run, self._serving(deployment), question)
         if self._asked.failure is not None and not run.cancellation.asked and run.settings.rollback_on_failure:
             self._asked = replace(self._asked, aftermath=self._roll_back())
+
+    def _serving(self, deployment: Deployment) -> Deployment:
+        """The deployment with the service as it is now."""
+        address = deployment.service.address
+        service = next((o.resource for o in reversed(self._outcomes) if o.change.resource.address == address), None)
+        return replace(deployment, service=service) if isinstance(service, CloudRunService) else deployment
 
     def _roll_back(self) -> str:
         """Give the traffic back to what served before, and say what became of that."""
@@ -354,7 +362,7 @@ class _Story:
             if self._deed is report.DESTRUCTION:
                 self._run.runner.info(f"{name} is gone.")
             else:
-                self._run.runner.info(f"{name} answers questions on {deployment.topic.resource_name}.")
+                self._run.runner.info(f"{name} is there, and questions go to {deployment.topic.resource_name}.")
 
 
 _GOOD = frozenset({Status.APPLIED, Status.UNCHANGED})
@@ -373,13 +381,24 @@ def _answer(run: Run, deployment: Deployment, question: object) -> Asked:
             seconds=seconds,
         )
     except NoAnswer as failure:
-        return Asked(question=question, failure=failure, log=failure.log)
+        if failure.log:
+            return Asked(question=question, failure=failure, log=failure.log)
+        failure.log_source = service.log_source(service.revision)
+        told = run.explain(failure)
+        return Asked(question=question, failure=_with_notices(told, run.settings.sdk_notices), log=told.log)
     except Failure as failure:
         return Asked(question=question, failure=run.explain(failure))
     except Cancelled:
         return Asked(question=question, failure=Failure(f"The run {run.cancellation.ended} before the answer came."))
     run.runner.info(f"It answered in {answer.seconds:.1f} s.")
     return Asked(question=question, answer=answer, log=answer.log)
+
+
+def _with_notices(failure: Failure, notices: Sequence[Problem]) -> Failure:
+    """Why there was no answer, with what was told beforehand, which may be the reason."""
+    told = "\n".join(f"- {placed(notice)}" for notice in notices)
+    why = f"\nThis was told before the deployment, and may be the reason:\n{told}" if told else ""
+    return Failure(f"{failure.message}{why}", failure.remedy, failure.log_url)
 
 
 def _log(outcome: Outcome, made: Plan, runner: Runner) -> None:

@@ -73,9 +73,9 @@ _AN_HOUR = 3600.0  # which is as long as Cloud Run lets a service work
 
 _WRONG_VERSION = "Install a version of octue from 0.3.6 to 0.39.0 in the image: others write their answers otherwise."
 _CHECKS = (
-    "Look whether it starts, and what it logs; whether its account may publish on the project's topics; and whether "
-    "its variable SERVICE_ID is the id of its topic. A trigger that is new may deliver nothing for two minutes. Before "
-    "version 0.5 of octue a service only logs before it answers."
+    "Look whether it starts, and what it logs, with the command below; whether its account may publish on the "
+    "project's topics; and whether its variable SERVICE_ID is the id of its topic. A trigger that is new may deliver "
+    "nothing for two minutes. Before version 0.5 of octue a service only logs before it answers."
 )
 
 _PLACE = re.compile(r"%[-+# 0-9.]*[a-zA-Z%]")

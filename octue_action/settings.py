@@ -84,7 +84,8 @@ class Settings:
     :param emulator: ``127.0.0.1:PORT`` in place of Google Cloud
     :param question: input values to ask the service with; ``None`` for no question
     :param question_timeout: seconds that the answer may take
-    :param notices: what was read and has no effect, and what is good to know about regions, for the log
+    :param notices: what was read and has no effect, and what is good to know about regions and the SDK, for the log
+    :param sdk_notices: those about the SDK
     """
 
     mode: Mode
@@ -109,6 +110,7 @@ class Settings:
     question: object | None
     question_timeout: int
     notices: tuple[Problem, ...] = ()
+    sdk_notices: tuple[Problem, ...] = ()
 
     @property
     def caller(self) -> str:
@@ -144,6 +146,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         findings.add(*_unconfirmed(given.get("confirm"), services))
     sdk_policy = findings.take(values.one_of(values.SDK_POLICIES), given.get("sdk_policy"), "checked")
     found = list(_traps(services, readers, github.workspace, path)) if mode in _BUILDING else []
+    sdk_notices = tuple(it.problem for it in found if it.severity == "notice" or sdk_policy == "any")
     refused = [it.problem for it in found if it.severity == "error" and sdk_policy == "checked"]
     findings.add(*(replace(it, message=f"{it.message} {_KNOWN_BETTER}") for it in refused))
     project_id = _project_id(readers, findings)
@@ -175,8 +178,9 @@ def load(environment: Mapping[str, str]) -> Settings:
             *_without_effect(given, mode),
             *(notice for it in readers for notice in it.notices()),
             *_about_regions(services, readers),
-            *(it.problem for it in found if it.problem not in refused),
+            *sdk_notices,
         ),
+        sdk_notices=sdk_notices,
     )
     findings.raise_if_any()
     return settings

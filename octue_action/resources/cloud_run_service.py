@@ -229,24 +229,27 @@ class CloudRunService(Resource):
             if serving and error.is_of_operation and error.status != "DEADLINE_EXCEEDED":
                 error.aftermath = f"What served before goes on serving: {serving}."
             if error.is_of_operation and not _NOT_STARTED.search(error.said):
-                error.log_source = self._log(google, error.said)
+                error.log_source = self.log_source(self._failed_revision(google, error.said))
                 error.metadata["log_url"] = error.log_url = error.log_source.url
             raise
 
-    def _log(self, google: Google, said: str) -> RevisionLog:
-        """The log of the revision that did not become ready.
+    def log_source(self, revision: str) -> RevisionLog:
+        """The log of a revision; of all of them where it is empty."""
+        return RevisionLog(project_id=self.project_id, location=self.location, service=self.service, revision=revision)
+
+    def _failed_revision(self, google: Google, said: str) -> str:
+        """The revision that did not become ready; empty where that cannot be seen.
 
         :param said: Cloud Run's words, which name it as a rule.
         """
         from google.cloud import run_v2
 
-        named = re.search(r"Revision '([\w-]+)'", said)
-        revision = named[1] if named else ""
-        if not revision:
-            with contextlib.suppress(Failure):
-                service = google.find(google.run.get_service, run_v2.GetServiceRequest(name=self.resource_name))
-                revision = service.latest_created_revision.rpartition("/")[2] if service is not None else ""
-        return RevisionLog(project_id=self.project_id, location=self.location, service=self.service, revision=revision)
+        if named := re.search(r"Revision '([\w-]+)'", said):
+            return named[1]
+        with contextlib.suppress(Failure):
+            service = google.find(google.run.get_service, run_v2.GetServiceRequest(name=self.resource_name))
+            return str(service.latest_created_revision).rpartition("/")[2] if service is not None else ""
+        return ""
 
     @property
     def passing(self) -> tuple[Quirk, ...]:

@@ -22,6 +22,21 @@ time.sleep(600)
 TOO_LARGE = 'import time\nheld = bytearray(b"x") * (900 * 1024 * 1024)\ntime.sleep(600)\n'
 SECRET = "open sesame 4711"
 CRASH = f'import os\nprint("{SECRET}", flush=True)\nimport a_module_that_nobody_has\n'
+DEAD_AFTER_ITS_START = """\
+import os, socket, time
+listener = socket.create_server(("", int(os.environ["PORT"])))
+time.sleep(2)
+raise ImportError("cannot import name 'url_quote' from 'werkzeug.urls' (/app/werkzeug/urls.py)")
+"""
+ALIVE_AND_SILENT = """\
+import os, socket, sys, time
+listener = socket.create_server(("", int(os.environ["PORT"])))
+print("Traceback (most recent call last):\\nValueError: of a request", file=sys.stderr, flush=True)
+time.sleep(600)
+"""
+OCTUE_WITHOUT_WERKZEUG = (
+    "FROM python:3.11-slim\nRUN pip install octue==0.39.0\nCOPY server.py .\nCMD python server.py\n"
+)
 FAILING_STEP = "FROM python:3.11-slim\nWORKDIR /app\nCOPY server.py absent.txt ./\n"
 
 
@@ -100,3 +115,28 @@ def test_where_the_log_may_not_be_read_the_failure_says_who_allows_it_and_how(jo
     assert "cannot be read by this workflow" in run.errors[0]
     assert "--role=roles/logging.viewer" in run.errors[0]
     assert "a_module_that_nobody_has" not in run.readable
+
+
+def test_a_service_that_died_after_it_was_ready_is_told_with_its_log_when_it_is_asked(job: Job) -> None:
+    """As gunicorn does, which listens before its workers import anything."""
+    run, first = failed(job, {"server.py": DEAD_AFTER_ITS_START}, question="1", question_timeout="4")
+
+    assert first.startswith("The question was not answered within 4 s, and nothing shows that the service has it.")
+    assert "the version of Werkzeug in the image has no url_quote" in run.errors[0]
+    assert run.errors[0].endswith("werkzeug<3")
+
+
+def test_what_a_silent_service_logs_is_shown_and_taken_for_no_reason(job: Job) -> None:
+    run, _ = failed(job, {"server.py": ALIVE_AND_SILENT}, question="1", question_timeout="2")
+
+    assert "ValueError: of a request" in run.errors[0]
+    assert "ended at its start" not in run.errors[0]
+    assert "gcloud logging read" in run.errors[0]
+
+
+def test_what_was_told_of_the_sdk_is_told_again_where_no_answer_comes(job: Job) -> None:
+    files = {"server.py": ALIVE_AND_SILENT, "Dockerfile": OCTUE_WITHOUT_WERKZEUG, "twine.json": "{}"}
+    run, _ = failed(job, files, question="1", question_timeout="2")
+
+    assert "This was told before the deployment, and may be the reason:" in run.errors[0]
+    assert "cannot be imported with Werkzeug 3" in run.errors[0]

@@ -295,8 +295,8 @@ def test_a_revision_whose_container_was_started_names_its_log(
 
 
 def test_a_revision_that_cloud_run_does_not_name_is_the_newest(made: CloudRunService, google: Google) -> None:
-    source = made._log(google, "The service is not ready.")
-    assert source.revision == message(made, google).latest_created_revision.rpartition("/")[2]
+    revision = made._failed_revision(google, "The service is not ready.")
+    assert revision == message(made, google).latest_created_revision.rpartition("/")[2]
 
 
 def test_what_cloud_run_refuses_is_an_error_with_its_words(service: CloudRunService, google: Google) -> None:
