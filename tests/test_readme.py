@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from octue_action import permissions
 from octue_action.inputs import INPUTS
 from octue_action.settings import load
 from tests.gcloud import understands
@@ -44,6 +45,12 @@ def test_every_input_stands_in_the_table_with_its_default() -> None:
     expected = {name: (f"`{i.default}`" if i.default else i.otherwise, i.description) for name, i in INPUTS.items()}
 
     assert table("Inputs") == expected
+
+
+def test_the_role_of_a_planner_has_just_what_a_plan_needs() -> None:
+    (listed,) = re.findall(r'roles create octue_planner .*?--permissions="(.*?)"', README, re.DOTALL)
+
+    assert sorted(listed.replace("\\\n", "").split(",")) == sorted(permissions.PLAN)
 
 
 def test_every_output_stands_in_the_table() -> None:
