@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from octue_action import names
+from octue_action import names, regions
 from octue_action.failure import Failure
 from octue_action.graph import walk
 from octue_action.plan import Action, Change, Plan
@@ -147,9 +147,13 @@ class Existing:
             {name: answers[name] for name in services},
             neighbours={region: answers.get(f"services of {parent}", ()) for parent, region in parents.items()},
         )
-        if any(not (s.service_id or existing._said_topic(settings.project_id, s)) for s in settings.services):
-            request = pubsub.ListTopicsRequest(project=f"projects/{settings.project_id}", page_size=1000)
-            existing._topics = google.list(google.publisher.list_topics, request)
+        project = settings.project_id
+        unsaid = [s for s in settings.services if not (s.service_id or existing._said_topic(project, s))]
+        if unsaid:
+            request = pubsub.ListTopicsRequest(project=f"projects/{project}", page_size=1000)
+            topics = google.list(google.publisher.list_topics, request)
+            used = _used_elsewhere(google, project, unsaid, {topic.name.rpartition("/")[2] for topic in topics})
+            existing._topics = [topic for topic in topics if topic.name.rpartition("/")[2] not in used]
         return existing
 
     def service(self, resource_name: str) -> run_v2.Service | None:
@@ -196,6 +200,27 @@ class Existing:
         said = next((variable.value for variable in variables if variable.name == SERVICE_ID), "")
         service_id = said.removeprefix(names.TOPIC_PREFIX)
         return names.topic_id(service_id) if _UUID.fullmatch(service_id) else ""
+
+
+def _used_elsewhere(google: Google, project: str, services: Iterable[ServiceSettings], topics: set[str]) -> set[str]:
+    """Those of the topics on which services of the same names are asked that stand in other regions.
+
+    On one topic both would answer every question. A topic of a region where the service is gone may go on with it.
+    """
+    from google.cloud import run_v2
+
+    elsewhere = {
+        topic_id: f"projects/{project}/locations/{region}/services/{service.service}"
+        for service in services
+        for region in regions.table()
+        if region != service.region
+        and (topic_id := names.topic_id(names.service_id(project, region, service.service))) in topics
+    }
+    found = walk(
+        {topic_id: set() for topic_id in elsewhere},
+        lambda topic_id: google.find(google.run.get_service, run_v2.GetServiceRequest(name=elsewhere[topic_id])),
+    )
+    return {topic_id for topic_id, service in found.items() if service is not None}
 
 
 SERVICE_ID = "SERVICE_ID"

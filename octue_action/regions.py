@@ -164,8 +164,8 @@ def advice(name: str) -> str:
     return (
         f"Much cleaner than {name}, and near by: {listed}. To deploy there: `region: {cleaner[0].name}`, and connect "
         "the repository to Cloud Build there. Mind where your data may be kept. A service that is deployed already "
-        f"does not move: this makes a new one, and both would answer questions. So destroy the one in {name} first; "
-        "its topic stays."
+        f"does not move: this makes a new one, on a topic of its own. So destroy the one in {name} first: the new one "
+        "then goes on with its topic, which its askers know."
     )
 
 

@@ -459,10 +459,13 @@ def regions_that_hear(world: Mapping[str, Any], topic: str) -> list[str]:
     return sorted(name.split("/eventarc-")[1].partition("-my-")[0] for name in hearing)
 
 
-def test_a_service_does_not_move_with_its_region_as_the_advice_says(job: Job) -> None:
-    first, second = run(job, "europe-central2"), run(job, "europe-north1")
-    assert (first.code, second.code) == (0, 0)
-    assert regions_that_hear(second.world, first.outputs["topic_name"]) == ["europe-central2", "europe-north1"]
+def test_a_service_does_not_move_with_its_region_and_beside_the_first_one_it_has_a_topic_of_its_own(job: Job) -> None:
+    """On one topic both would answer every question."""
+    first, second, again = run(job, "europe-central2"), run(job, "europe-north1"), run(job, "europe-central2")
+    assert (first.code, second.code, again.code) == (0, 0, 0)
+    assert regions_that_hear(again.world, first.outputs["topic_name"]) == ["europe-central2"]
+    assert regions_that_hear(again.world, second.outputs["topic_name"]) == ["europe-north1"]
+    assert again.outputs["topic_name"] == first.outputs["topic_name"]
 
 
 def test_destroyed_first_it_is_in_the_new_region_alone_and_on_the_same_topic(job: Job) -> None:
