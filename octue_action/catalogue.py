@@ -563,14 +563,14 @@ OF_CONTAINERS: tuple[Sign, ...] = (
     ),
     # Sources: GoogleCloudPlatform/jit-groups#270; Unstructured-IO/unstructured-api#354, for a script.
     Sign(
-        says=r"(?P<program>\S*/\S+\.(?:sh|py|bash)): exec format error",
+        says=r"(?<!\S)(?=\S*/)(?P<program>\S+\.(?:sh|py|bash)): exec format error",
         cause="Cloud Run could not start {program}: the script's first line does not name the program that runs it, or "
         "the image is made for another kind of processor than Cloud Run's. Put this above everything else in "
         "the script:",
         remedy="#!/bin/sh",
     ),
     Sign(
-        says=r"(?P<program>\S*/\S+): exec format error",
+        says=r"(?<!\S)(?=\S*/)(?P<program>\S+): exec format error",
         cause="Cloud Run could not start {program}: the image is made for another kind of processor, as on a Mac with "
         "an Apple chip or on an ARM machine. Build it for Cloud Run's, and push it again.",
         remedy="docker build --platform=linux/amd64 --tag=IMAGE .",

@@ -238,7 +238,9 @@ def _end_of(log: str) -> int:
     return ended[-1] if ended else len(log)
 
 
-_ENDED = re.compile(r"^Container (?:called exit\((?P<code>\d+)\)|terminated on signal (?P<signal>\d+))", re.MULTILINE)
+_ENDED = re.compile(
+    r"^Container (?:called exit\((?P<code>\d{1,3})\)|terminated on signal (?P<signal>\d{1,3}))", re.MULTILINE
+)
 
 
 def _essence(log: str, end: int) -> tuple[str, ...]:
@@ -298,7 +300,7 @@ def _derived_memory(sound: Mapping[str, str]) -> dict[str, str]:
 
 def _mebibytes(amount: str) -> float:
     """What Cloud Run's log calls ``512 MiB``, or ``953M``."""
-    match = re.fullmatch(r"([\d.]+) ?([KMG])(i?)B?", amount)
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMG])(i?)B?", amount)
     number, unit, binary = match.groups() if match else ("0", "M", "i")
     power = "KMG".index(unit) + 1
     return float(number) * float(1024 if binary else 1000) ** power / float(2**20)
@@ -315,6 +317,7 @@ def _derived_role(sound: Mapping[str, str]) -> dict[str, str]:
     return {"lacking": lacking, "role": role, "condition": CONDITIONS.get(role, "None").format_map(sound)}
 
 
+_AMOUNT = r"\d{1,9}(\.\d{1,6})? ?[KMG]i?B?"
 _WORDS = r"[^\n]{1,300}"
 """What is only shown, and in no command."""
 
@@ -334,7 +337,7 @@ _SOUND: Mapping[str, str] = {
     "host": r"[\w.:\[\]]+",
     "image": r"\w[\w./:@-]*",
     "issuer": r"https://[\w./:-]+",
-    "limit": r"[\d.]{1,12} ?[KMG]i?B?",
+    "limit": _AMOUNT,
     "location": NAME,
     "log_url": r"https://console\.cloud\.google\.com/[!-~]*",
     "module": r"\w[\w.]*",
@@ -355,7 +358,7 @@ _SOUND: Mapping[str, str] = {
     "service": NAME,
     "image_project": r"\w[\w.:-]*",
     "topic": r"\w[\w./~+%-]*",
-    "used": r"[\d.]{1,12} ?[KMG]i?B?",
+    "used": _AMOUNT,
     "who": _WORDS,
 }
 """What each place looks like. What looks otherwise is taken for unknown: refusals repeat what others have named."""

@@ -15,6 +15,10 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 _MAXIMUM_INSTRUCTIONS = 1_000
+_LONGEST_NAME = 512
+"""Characters of an image's name: registries take fewer."""
+_LONGEST_COMMAND = 20_000
+"""Characters that are split as a shell does: that takes long for very long words."""
 _MAXIMUM_FOLDERS = 20
 _FLAG = re.compile(r"--[a-z-]+(=\S*)?\s+")
 _FROM_FLAG = re.compile(r"(?:--|,)from=([^\s,]+)")
@@ -215,7 +219,9 @@ def parse(data: bytes) -> Dockerfile:
 
 
 def split(text: str) -> list[str]:
-    """The words of a command, as a shell splits them; where quotes do not match, at spaces."""
+    """The words of a command, as a shell splits them; where quotes do not match, or it is very long, at spaces."""
+    if len(text) > _LONGEST_COMMAND:
+        return text.split()
     try:
         return shlex.split(text)
     except ValueError:
@@ -246,13 +252,16 @@ def _stage(head: Instruction, body: tuple[Instruction, ...], defaults: Mapping[s
 
 
 def _substituted(text: str, values: Mapping[str, str]) -> str:
-    """The text with the values of variables; one without a value stays as it stands."""
+    """The text with the values of variables; one without a value stays as it stands, as does what gets too long."""
 
     def value(match: re.Match[str]) -> str:
         name = match["braced"] or match["plain"]
         return values.get(name) or match["default"] or match[0]
 
-    return _VARIABLE.sub(value, text)
+    if len(text) > _LONGEST_NAME or any(len(it) > _LONGEST_NAME for it in values.values()):
+        return text
+    filled = _VARIABLE.sub(value, text)
+    return filled if len(filled) <= _LONGEST_NAME else text
 
 
 def _is_shell(words: list[str]) -> bool:

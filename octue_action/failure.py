@@ -119,8 +119,11 @@ def report_url(title: str, facts: Mapping[str, str], hidden: Iterable[str] = ())
     return f"{ISSUES_URL}?{query}"
 
 
+_LONGEST_FACT = 10_000
+"""Characters of a fact that are looked at: a link has room for far fewer, and none of these is cut in two."""
+
 _PERSONAL = (
-    (re.compile(r"[\w.+-]+@[\w.-]+\w"), "EMAIL"),
+    (re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w.-]+\w"), "EMAIL"),
     (
         re.compile(r"\b(projects|locations|services|topics|serviceAccounts|repositories|triggers)/[\w.:~%+-]+"),
         r"\1/NAME",
@@ -132,7 +135,7 @@ _PERSONAL = (
 
 def _anonymous(text: str, hidden: Iterable[str]) -> str:
     """The text without what says whose it is."""
-    text = redacted(text)
+    text = redacted(text[:_LONGEST_FACT])
     for pattern, name in _PERSONAL:
         text = pattern.sub(name, text)
     for value in sorted(filter(None, hidden), key=len, reverse=True):

@@ -30,6 +30,9 @@ LINES = 50
 ENTRIES = 200
 """The most that are read: between those of a build's step there are others."""
 
+LONGEST_LINE = 2_000
+"""Characters of a line that are read: an entry may have 256 KiB, and much is looked for in a line."""
+
 PERIOD = datetime.timedelta(days=1)
 """How far back entries are looked for: without a time, all that is kept is searched, and that takes long
 (cloud.google.com/logging/docs/view/logging-query-language#finding-quickly)."""
@@ -102,7 +105,7 @@ class BuildLog(LogSource):
         return [match["text"] for match in of_steps if int(match["number"]) == self.step]
 
 
-_STEP = re.compile(r'Step #(?P<number>\d+)(?: - "[^"]*")?: (?P<text>.*)')
+_STEP = re.compile(r'Step #(?P<number>\d{1,4})(?: - "[^"]*")?: (?P<text>.*)')
 _HEADINGS = frozenset({"FETCHSOURCE", "BUILD", "PUSH", "DONE", "ERROR"})
 
 
@@ -202,7 +205,7 @@ def _newest(google: Google, source: LogSource) -> list[str]:
         page_size=ENTRIES,
     )
     entries = google.list(list_log_entries, request, passing=(quirks.TOKEN_REFUSED,))
-    return [line for entry in reversed(entries) for line in _text(entry).splitlines()]
+    return [line[:LONGEST_LINE] for entry in reversed(entries) for line in _text(entry).splitlines()]
 
 
 def _text(entry: types.LogEntry) -> str:

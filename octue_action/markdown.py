@@ -29,7 +29,8 @@ class _OpenMarkup:
     """What has been opened in the Markdown read so far, and would swallow what comes after it."""
 
     _FENCE = re.compile(r"([ \t]*(`{3,}|~{3,}))(.*)")
-    _CODE_SPAN = re.compile(r"(`+).*?\1")
+    _CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)")
+    _LONGEST_LINE = 20_000  # in which code spans are looked for: their ends may be searched for again and again
     _TAG = re.compile(
         r"<(/?)(details|summary|table|thead|tbody|tr|td|th|ul|ol|li|pre|code|blockquote|div)\b[^<>]*>", re.IGNORECASE
     )
@@ -48,7 +49,7 @@ class _OpenMarkup:
         elif fence and not (fence[2].startswith("`") and "`" in fence[3]):
             self._fence = fence[1]
         else:
-            self._read_tags(self._CODE_SPAN.sub("", line))
+            self._read_tags(self._CODE_SPAN.sub("", line) if len(line) <= self._LONGEST_LINE else line)
 
     def _read_tags(self, line: str) -> None:
         for closes, name in self._TAG.findall(line.lower()):

@@ -5,6 +5,7 @@ Google Cloud itself refuses one call after the other, each for one reason, when 
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -254,7 +255,9 @@ def _held_on(resource: str, asked: Sequence[str], google: Google) -> frozenset[s
 
 
 def _disabled_api(error: GoogleError) -> str:
-    return error.metadata.get("service", "") if error.reason == "SERVICE_DISABLED" else ""
+    """The API for whose being off an error is; nothing where what is named is none, as it goes into a command."""
+    named = error.metadata.get("service", "") if error.reason == "SERVICE_DISABLED" else ""
+    return named if re.fullmatch(r"[a-z0-9-]+\.googleapis\.com", named) else ""
 
 
 # What is told
@@ -323,7 +326,7 @@ def _extend_role(lacking: Sequence[str], policy: Policy | None, settings: Settin
     own = f"projects/{project}/roles/"
     usual = names.deployer_role(settings.caller)
     if roles := _own_roles(policy, settings):
-        role_id = usual if usual in roles else min(roles)
+        role_id = shlex.quote(usual if usual in roles else min(roles))
         return [f"gcloud iam roles update {role_id} --project={project} --add-permissions={listed}"]
     granted = f"--member={member} --role={own}{usual} --condition=None"
     # Where the policy may not be seen, or the role has lost its grant, the role may be there already.

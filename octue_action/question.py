@@ -351,7 +351,7 @@ class _Message:
     """
 
     number: int
-    kind: object
+    kind: str
     content: Mapping[str, Any]
 
     @classmethod
@@ -361,6 +361,8 @@ class _Message:
             content = json.loads(data)
             number, kind = int(content["message_number"]), content["type"]
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            return None
+        if not isinstance(kind, str):
             return None
         return cls(number, kind, content if _is_shallow(content) else {})
 

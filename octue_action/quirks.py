@@ -50,6 +50,10 @@ class NotYetThere(Failure):
     """Something that Google Cloud makes by itself beside what was made, and that is not there."""
 
 
+_LONGEST_TEXT = 10_000
+"""Characters of Google's words in which something is looked for."""
+
+
 def _is(
     *statuses: str, reason: str = "", method: str = "", says: str = "", of_operation: bool | None = False
 ) -> Callable[[Failure], bool]:
@@ -68,7 +72,7 @@ def _is(
         and of_operation in {None, failure.is_of_operation}
         and reasons.match(failure.reason) is not None
         and methods.match(failure.method) is not None
-        and texts.search(failure.said.lower()) is not None
+        and texts.search(failure.said[:_LONGEST_TEXT].lower()) is not None
     )
 
 

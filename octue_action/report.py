@@ -398,8 +398,8 @@ def _how_to_ask(deployment: Deployment, outcomes: Sequence[Outcome]) -> str:
     code = (
         "from octue.resources import Child\n\n"
         "child = Child(\n"
-        f'    id="{deployment.service_id}",\n'
-        f'    backend={{"name": "GCPPubSubBackend", "project_name": "{project}"}},\n'
+        f"    id={json.dumps(deployment.service_id)},\n"
+        f'    backend={{"name": "GCPPubSubBackend", "project_name": {json.dumps(project)}}},\n'
         ")\n"
         "answer = child.ask(input_values={...})"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from functools import cached_property
@@ -18,6 +19,12 @@ from octue_action.requirements import LOCKS, Reference, Requirement
 _MAXIMUM_LOCK_BYTES = 4 * 1024 * 1024
 _MAXIMUM_FILES = 20
 """Files that others name, and folders that a Dockerfile copies: more than any service has."""
+
+_MAXIMUM_NAMES = 200
+"""Files and requirements that a Dockerfile installs: more than any has in its commands."""
+
+_MAXIMUM_LOOKS = 5_000
+"""How often it is looked whether something is a file, in all: a Dockerfile can make for a great many."""
 
 _PROJECT = ("pyproject.toml", "setup.cfg", "setup.py")
 _OF_TOOLS = {
@@ -40,6 +47,7 @@ class Repository:
 
     def __init__(self, root: Path, dockerfile_path: str, config: str | None) -> None:
         self._root, self.dockerfile_path, self.config = root, dockerfile_path, config
+        self._looks = 0
 
     def text(self, path: str, maximum: int = MAXIMUM_BYTES) -> str | None:
         """The text of a file; None where there is none, or it is too large to be meant."""
@@ -97,6 +105,9 @@ class Repository:
         return next((it for it in dict.fromkeys([*same, *below]) if self._is_file(it)), None)
 
     def _is_file(self, path: str) -> bool:
+        self._looks += 1
+        if self._looks > _MAXIMUM_LOOKS:
+            return False
         try:
             workspace.existing_file(self._root, path, "")
         except Rejected:
@@ -111,7 +122,7 @@ class Repository:
 
     def has(self, path: str) -> bool:
         """Whether the container may have that file: from the repository, or since the Dockerfile makes it."""
-        return self.locate(path) is not None or self._is_made(path)
+        return self.locate(path) is not None or self._is_made(path) or self._looks > _MAXIMUM_LOOKS
 
     def _is_made(self, path: str) -> bool:
         """Whether the Dockerfile seems to make that file: in a command, from another image, or under another name."""
@@ -211,13 +222,17 @@ def _referred(repository: Repository, file: str, reference: Reference) -> list[s
 def _named_by_dockerfile(repository: Repository) -> tuple[list[str | Requirement], bool]:
     """The files and requirements that the Dockerfile installs, and whether it names any."""
     told: list[str | Requirement] = []
-    for instruction in repository.dockerfile.all("RUN"):
-        for words in instruction.commands:
-            for named in _installs(words):
-                if requirement := requirements.of_text(named, repository.dockerfile_path, instruction.line):
-                    told.append(requirement)
-                elif path := repository.locate(named):
-                    told.append(path)
+    named = (
+        (name, instruction.line)
+        for instruction in repository.dockerfile.all("RUN")
+        for words in instruction.commands
+        for name in _installs(words)
+    )
+    for name, line in itertools.islice(named, _MAXIMUM_NAMES):
+        if requirement := requirements.of_text(name, repository.dockerfile_path, line):
+            told.append(requirement)
+        elif path := repository.locate(name):
+            told.append(path)
     return told, bool(told)
 
 

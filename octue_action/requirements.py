@@ -24,6 +24,11 @@ LOCKS = ("poetry.lock", "uv.lock", "pdm.lock", "Pipfile.lock")
 
 _MOST = 200  # more than any file has of these few packages
 
+_LONGEST_TEXT = 500
+"""Characters of one requirement in which a tag is looked for."""
+_MOST_DOTS, _LONGEST_CFG, _MOST_CFG_LINES, _LONGEST_CFG_LINE = 400, 65_536, 2_000, 1_000
+"""Beyond these, Python's own readers of TOML and of INI take seconds: in a line, characters, lines, characters."""
+
 _NAME = re.compile(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,80}[A-Za-z0-9])?)\s*(?:\[[^\[\]]{0,200}\])?\s*")
 _GIT_TAG = re.compile(r"@\s*git\+\S+@v?([0-9]+\.[0-9]+\.[0-9]+)\s*(?:#\S*)?\Z")
 _OPTION = re.compile(r"(?:-r|--requirement|-c|--constraint)(?:\s*=\s*|\s+|(?<=-[rc]))(?P<file>\S+)")
@@ -78,7 +83,7 @@ def of_text(text: str, file: str, line: int) -> Requirement | None:
     said = said.strip().removeprefix("(").removesuffix(")").strip()
     if said and said[0] not in "<>=!~@":
         return None  # a sentence, or a file's name
-    tag = _GIT_TAG.match(said)
+    tag = _GIT_TAG.match(said) if len(said) <= _LONGEST_TEXT else None
     shown = (
         f"{package} @ git+...{tag[1] if tag else ''}" if said.startswith("@") else text.strip()
     )  # it may hold a token
@@ -118,6 +123,8 @@ def of_pyproject(text: str, file: str) -> Iterator[Requirement]:
     """What a pyproject.toml says, in PEP 621's table or in Poetry's."""
     import tomllib
 
+    if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):
+        return
     try:
         content = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError):
@@ -126,8 +133,8 @@ def of_pyproject(text: str, file: str) -> Iterator[Requirement]:
     extras = _table(project.get("optional-dependencies"))
     for extra, it in {"": project.get("dependencies"), **extras}.items():
         for said in it if isinstance(it, list) else ():
-            if isinstance(said, str) and (found := of_text(said, file, _line_of(text, said))):
-                yield replace(found, extra=extra)
+            if isinstance(said, str) and (found := of_text(said, file, 1)):
+                yield replace(found, line=_line_of(text, said), extra=extra)
     poetry = _table(_table(_table(content.get("tool")).get("poetry")).get("dependencies"))
     for name, constraint in poetry.items():
         yield from _of_poetry(name, constraint, text, file)
@@ -156,6 +163,9 @@ def of_setup_cfg(text: str, file: str) -> Iterator[Requirement]:
     """What a setup.cfg says under ``install_requires``."""
     import configparser
 
+    lines = text.splitlines()
+    if len(text) > _LONGEST_CFG or len(lines) > _MOST_CFG_LINES or any(len(it) > _LONGEST_CFG_LINE for it in lines):
+        return
     parser = configparser.RawConfigParser(strict=False)
     try:
         parser.read_string(text)
@@ -164,8 +174,8 @@ def of_setup_cfg(text: str, file: str) -> Iterator[Requirement]:
         return
     for line in lines:
         said = line.partition("#")[0].strip()
-        if found := of_text(said, file, _line_of(text, said)):
-            yield found
+        if found := of_text(said, file, 1):
+            yield replace(found, line=_line_of(text, said))
 
 
 def of_setup_py(text: str, file: str) -> Iterator[Requirement]:
@@ -179,8 +189,8 @@ def of_setup_py(text: str, file: str) -> Iterator[Requirement]:
     body = re.sub(r"(?m)^[ \t]*#[^\n]*$", "", inside[0]) if inside else ""
     for said in _QUOTED.finditer(body):
         text_of_it = said[1] or said[2] or ""
-        if found := of_text(text_of_it, file, _line_of(text, text_of_it, start)):
-            yield found
+        if found := of_text(text_of_it, file, 1):
+            yield replace(found, line=_line_of(text, text_of_it, start))
 
 
 def of_lock(text: str, file: str) -> Iterator[Requirement]:
@@ -204,9 +214,9 @@ def of_pipfile_lock(text: str, file: str) -> Iterator[Requirement]:
         return
     for name, entry in _table(_table(content).get("default")).items():
         said = _table(entry).get("version")
-        if name.lower() in PACKAGES and isinstance(said, str):
+        if name in PACKAGES and isinstance(said, str):
             line = _line_matching(text, rf"\"{re.escape(name)}\"\s*:")
-            yield _locked(name.lower(), said.removeprefix("=="), file, line)
+            yield _locked(name, said.removeprefix("=="), file, line)
 
 
 def _locked(package: str, version: str, file: str, line: int) -> Requirement:

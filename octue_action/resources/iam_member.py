@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
@@ -211,7 +212,7 @@ def remove_member(policy: Policy, role: str, member: str, condition: Condition |
 
 def _public_grants(policy: Policy) -> tuple[str, ...]:
     return tuple(
-        f"--member={member} --role={binding.role}"
+        f"--member={member} --role={shlex.quote(binding.role)}"
         for binding in policy.bindings
         for member in sorted(EVERYONE.intersection(binding.members))
     )

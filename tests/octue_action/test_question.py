@@ -300,6 +300,7 @@ def test_garbage_is_passed_over(ask: Ask) -> None:
         "{}",
         '{"type": "result"}',
         '{"message_number": 0}',
+        '{"message_number": 0, "type": []}',
         "[" * 99_999,
     ]
     numbers = [
