@@ -48,7 +48,8 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 _BRANCH = re.compile(r"[\w./@+~#-]+", re.ASCII)
 """A branch that can stand in the condition as it is: Git allows more, and quotes among it."""
 _NUMBER = re.compile(r"[0-9]{1,20}")
-_ACCOUNT_ID = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
+_DEPLOYER_ID = re.compile(rf"(?!({'|'.join(project_setup.TAKEN)})$)[a-z][a-z0-9-]{{4,28}}[a-z0-9]")
+_TAKEN = ", ".join(project_setup.TAKEN)
 _PROVIDER_ID = re.compile(r"(?!gcp-)[a-z0-9-]{4,32}")
 
 Ask = Callable[[str], str]
@@ -411,7 +412,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--deployer",
         default=project_setup.DEPLOYER,
-        type=_like(_ACCOUNT_ID, "6 to 30 lower case letters, digits and hyphens"),
+        type=_like(_DEPLOYER_ID, f"6 to 30 lower case letters, digits and hyphens, and none of {_TAKEN}"),
         help="the name of the account that it acts as, the same (default: deployer)",
     )
     parser.add_argument("--adopt", action="store_true", help="take over what was made by hand")

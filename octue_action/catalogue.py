@@ -503,7 +503,7 @@ KNOWN: tuple[Known, ...] = (
         status="PERMISSION_DENIED",
         cause="{who} lacks the permission {lacking}, or what it is needed for does not exist. Whoever owns the project "
         "adds it to the deployer's role with the command below; some minutes later run the job again.",
-        remedy="gcloud iam roles update octue_deployer --project={project} --add-permissions={permission}",
+        remedy="gcloud iam roles update {deployer_role} --project={project} --add-permissions={permission}",
     ),
     Known(
         status="PERMISSION_DENIED",

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from octue_action import names
 from octue_action.catalogue import ACCOUNT, CONDITIONS, KNOWN, NAME, OF_BUILDS, OF_CONTAINERS, ROLES, Entry
 from octue_action.failure import Failure, Fault, GoogleError, fault, report_url
 from octue_action.permissions import OF_METHODS
@@ -77,6 +78,7 @@ def explain(
         "region": region,
         "caller": caller or f"serviceAccount:DEPLOYER@{project_id}.iam.gserviceaccount.com",
         "who": _who(caller),
+        "deployer_role": _deployer_role(caller),
         "octue_role": octue_role or f"projects/{project_id}/roles/octue_service_user",
     }
     return _of_log(error, given, [*log]) or _of_refusal(error, given, text)
@@ -205,6 +207,12 @@ def _whole_log(url: str, diagnosis: Diagnosis | None) -> str:
     return f"All of its log: {url}" if url and diagnosis and url not in diagnosis.remedy else ""
 
 
+def _deployer_role(caller: str) -> str:
+    """The role that the set-up gives to who deploys; of the usual account where it is not known to be another one."""
+    kind, _, email = caller.partition(":")
+    return names.deployer_role_id(email.partition("@")[0] if kind == "serviceAccount" else "deployer")
+
+
 def _who(caller: str) -> str:
     kind, _, name = caller.partition(":")
     if not caller:
@@ -317,6 +325,7 @@ _SOUND: Mapping[str, str] = {
     **{f"code_{code}": rf" \(exit code {code}\)" for code in (0, 126, 127, 132, 137, 139)},
     "command": _WORDS,
     "deployer": ACCOUNT,
+    "deployer_role": r"octue_\w+",
     "exception": _WORDS,
     "exit": r"(, with exit code \d+)?",
     "host": r"[\w.:\[\]]+",

@@ -84,6 +84,11 @@ def eventarc_trigger(service: str) -> str:
     return service
 
 
+def deployer_role_id(account_id: str) -> str:
+    """The custom role of an account that deploys: no two accounts share one; custom role ids have no hyphens."""
+    return f"octue_{account_id.replace('-', '_')}"
+
+
 def octue_role(project_id: str) -> str:
     """The role that lets a service ask and answer: custom role ids have no hyphens, so Octue's title cannot be one."""
     return f"projects/{project_id}/roles/octue_service_user"

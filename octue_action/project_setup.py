@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from octue_action import names, permissions
-from octue_action.preflight import AGENTS, DEPLOYER_ROLE
+from octue_action.preflight import AGENTS
 from octue_action.resource import Resource
 from octue_action.resources.artifact_repository import ArtifactRepository
 from octue_action.resources.iam_member import Condition, IamMember
@@ -40,6 +40,9 @@ PROVIDER = "octue"
 DEPLOYER = "deployer"
 BUILDER = "builder"
 OCTUE_ROLE = "octue_service_user"
+
+TAKEN = (BUILDER, "service-user")
+"""What no deployer can be called: the builder is called so, or its role would be Octue's."""
 
 ISSUER = "https://token.actions.githubusercontent.com"
 
@@ -105,6 +108,11 @@ class ProjectSetup:
     def deployer(self) -> str:
         """E-mail of the account that workflows act as."""
         return names.service_account_email(self.deployer_id, self.project_id)
+
+    @property
+    def deployer_role_id(self) -> str:
+        """The role of that account alone: another repository's may be allowed more, or less."""
+        return names.deployer_role_id(self.deployer_id)
 
     @property
     def builder(self) -> str:
@@ -224,20 +232,21 @@ def _federation(
 
 
 def _roles(setup: ProjectSetup, apis: Mapping[str, ProjectService]) -> tuple[IamRole, ...]:
-    made = {DEPLOYER_ROLE: ("Octue deployer", deployers_permissions(destroys=setup.destroys))}
+    included = deployers_permissions(destroys=setup.destroys)
+    made = {setup.deployer_role_id: ("Octue deployer", _own(setup), included)}
     if not setup.octue_role:
-        made[OCTUE_ROLE] = ("octue-service-user", permissions.OCTUE_SERVICE)
+        made[OCTUE_ROLE] = ("octue-service-user", _shared(), permissions.OCTUE_SERVICE)
     return tuple(
         IamRole(
             project_id=setup.project_id,
             role_id=role_id,
             role_title=title,
-            owner=_shared(),
+            owner=owner,
             includes=grouped(included),
             part_of=apis[_IAM].address,
             depends_on=_addresses([apis[_IAM]]),
         )
-        for role_id, (title, included) in made.items()
+        for role_id, (title, owner, included) in made.items()
     )
 
 
@@ -287,7 +296,7 @@ def _members(
     deployer, project = accounts[setup.deployer], f"projects/{setup.project_id}"
     only = Condition(permissions.GRANT_TITLE, permissions.GRANT_CONDITION.format(octue_role=setup.granted_role))
     grants = [
-        (f"{project}/roles/{DEPLOYER_ROLE}", deployer, None),
+        (f"{project}/roles/{setup.deployer_role_id}", deployer, None),
         ("roles/resourcemanager.projectIamAdmin", deployer, only),
         *((role, accounts[setup.builder], None) for role in BUILDER_ROLES),
     ]

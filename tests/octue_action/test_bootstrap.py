@@ -18,7 +18,7 @@ from google.cloud import iam_admin_v1
 from emulator.errors import ApiError
 from emulator.faults import Fault, Moment
 from emulator.rpc import SYSTEM
-from octue_action import bootstrap, permissions
+from octue_action import bootstrap, permissions, project_setup
 from octue_action.failure import Failure
 from tests.runs import REPOSITORY, TOKEN, Job, Run, job_of_small_service
 
@@ -128,6 +128,36 @@ def test_it_asks_before_it_does_anything(new_job: Job, answer: str, does: bool) 
     assert ("Nothing was changed." in ended.text) is not does
 
 
+SECOND = ("--repository=my-org/second", "--repository-id=2", "--owner-id=3")
+OF_ITS_OWN = ("--provider=octue-second", "--deployer=deployer-second")
+
+
+def test_two_repositories_of_one_project_each_keep_their_own_permissions(new_job: Job) -> None:
+    first, second = ("--no-destroy",), (*SECOND, *OF_ITS_OWN)
+    assert (set_up(new_job, *first).code, set_up(new_job, *second).code) == (0, 0)
+    assert (set_up(new_job, *first).writes, set_up(new_job, *second).writes) == ([], [])
+
+    assert included(new_job, ROLE) == {*project_setup.deployers_permissions(destroys=False)}
+    assert included(new_job, f"{ROLE}_second") == {*permissions.DEPLOYER}
+    has = new_job.world.policies.members
+    project, account = "projects/my-project", "serviceAccount:{}@my-project.iam.gserviceaccount.com"
+    assert has(project, ROLE) == {account.format("deployer")}
+    assert has(project, f"{ROLE}_second") == {account.format("deployer-second")}
+
+
+def test_a_second_repository_that_has_no_names_of_its_own_is_told_to_take_some(new_job: Job) -> None:
+    set_up(new_job)
+    ended = set_up(new_job, *SECOND)
+    assert (ended.code, ended.writes) == (1, [])
+    assert "The Custom role octue_deployer exists already, and this command did not make it." in ended.text
+    assert "give my-org/second its own:\n--provider=ANOTHER-NAME --deployer=ANOTHER-NAME" in ended.text
+
+
+def included(job: Job, role: str) -> set[str]:
+    """The permissions of a role."""
+    return {*job.world.iam.get_role(iam_admin_v1.GetRoleRequest(name=role), SYSTEM).included_permissions}
+
+
 def test_what_people_read_of_it(new_job: Job) -> None:
     ended = set_up(new_job)
     text = re.sub(r"\d+\.\d s", "0.0 s", ended.text)
@@ -194,6 +224,7 @@ def test_who_may_not_do_it_is_told_all_that_is_lacking_and_nothing_is_changed(ne
         ("--repository-id=one",),
         ("--provider=gcp-mine",),
         ("--deployer=x",),
+        ("--deployer=builder",),
         ("--surprise",),
     ],
     ids=lambda wrong: wrong[0],
@@ -254,9 +285,8 @@ def let(job: Job, included: Iterable[str]) -> None:
 
 def test_its_role_has_what_all_modes_need_and_no_more(prepared: tuple[Job, dict[str, str]]) -> None:
     job, _ = prepared
-    role = job.world.iam.get_role(iam_admin_v1.GetRoleRequest(name=ROLE), SYSTEM)
     by_the_grant = {"resourcemanager.projects.getIamPolicy", permissions.GRANT}
-    assert {*role.included_permissions} == {*permissions.ALL} - by_the_grant
+    assert included(job, ROLE) == {*permissions.ALL} - by_the_grant
 
 
 @pytest.mark.parametrize(
