@@ -295,6 +295,7 @@ def _members(
     """Who may act as the deployer, and what the deployer and the builder may do."""
     deployer, project = accounts[setup.deployer], f"projects/{setup.project_id}"
     only = Condition(permissions.GRANT_TITLE, permissions.GRANT_CONDITION.format(octue_role=setup.granted_role))
+    made = {role.role for role in roles}
     grants = [
         (f"{project}/roles/{setup.deployer_role_id}", deployer, None),
         ("roles/resourcemanager.projectIamAdmin", deployer, only),
@@ -314,6 +315,7 @@ def _members(
                 role=role,
                 member=f"serviceAccount:{account.email}",
                 condition=condition,
+                role_may_be_new=role in made,
                 part_of=apis[_RESOURCE_MANAGER].address,
                 depends_on=_addresses([apis[_RESOURCE_MANAGER], account, *roles]),
             )

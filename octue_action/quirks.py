@@ -217,6 +217,31 @@ POOL_NOT_YET_IN_POLICIES = Quirk(
 Source: googleforgames/global-multiplayer-demo#39.
 """
 
+ROLE_NOT_YET_IN_POLICIES = Quirk(
+    "waiting until policies accept the new role",
+    _is(
+        *BAD_REQUEST,
+        "NOT_FOUND",
+        says=r"role .*(does not exist in the resource's hierarchy|is not supported for this resource)",
+        of_operation=None,
+    ),
+    5 * 60.0,
+)
+"""A policy names a role that was made a moment ago: only for who has made it, or has seen that it is there.
+
+Source: none of Google's; who grants roles as soon as they are made, reports 12 to 60 seconds.
+"""
+
+APIS_ARE_BEING_SWITCHED = Quirk(
+    "waiting until Google Cloud has switched the project's other APIs",
+    _is(*BAD_REQUEST, "ABORTED", says="another activation or deactivation is in progress", of_operation=None),
+    5 * 60.0,
+)
+"""APIs that bring others with them are switched on together here, and somebody else may switch some, too.
+
+Source: hashicorp/terraform-provider-google, error_retry_predicates.go, ServiceUsageServiceBeingActivated.
+"""
+
 SERVICE_ACCOUNT_NOT_YET_USABLE = Quirk(
     "waiting until Cloud Run sees the new service account",
     _is("PERMISSION_DENIED", says=r"iam\.serviceaccounts\.actas", of_operation=None),

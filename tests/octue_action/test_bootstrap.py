@@ -128,6 +128,36 @@ def test_it_asks_before_it_does_anything(new_job: Job, answer: str, does: bool) 
     assert ("Nothing was changed." in ended.text) is not does
 
 
+ENABLE = "*.ServiceUsage/EnableService"
+IN_PROGRESS = "Another activation or deactivation is in progress for the following service(s): {}."
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.ABORTED])
+def test_while_google_switches_other_apis_it_waits_and_goes_on(new_job: Job, code: grpc.StatusCode) -> None:
+    refusal = ApiError(code, IN_PROGRESS.format("run.googleapis.com"))
+    new_job.world.faults.add(Fault(method=ENABLE, error=refusal, times=3, principal=OWNER))
+    ended = set_up(new_job)
+    assert ended.code == 0, ended.text
+    assert "waiting until Google Cloud has switched the project's other APIs" in ended.text
+    assert set_up(new_job).writes == []
+
+
+def test_a_role_that_policies_do_not_know_yet_is_waited_for(new_job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    iam, asked = new_job.world.iam, 0
+    knows_role = iam.knows_role
+
+    def knows_it_later(role: str) -> bool:
+        nonlocal asked
+        asked += role == ROLE
+        return knows_role(role) and not (role == ROLE and asked <= 3)
+
+    monkeypatch.setattr(iam, "knows_role", knows_it_later)
+    ended = set_up(new_job)
+    assert ended.code == 0, ended.text
+    assert "waiting until policies accept the new role" in ended.text
+    assert new_job.world.policies.members("projects/my-project", ROLE)
+
+
 SECOND = ("--repository=my-org/second", "--repository-id=2", "--owner-id=3")
 OF_ITS_OWN = ("--provider=octue-second", "--deployer=deployer-second")
 

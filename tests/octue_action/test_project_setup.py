@@ -121,6 +121,10 @@ def test_only_the_identities_of_the_repository_may_act_as_the_deployer() -> None
     assert acting.member.endswith("/workloadIdentityPools/github/attribute.repository_id/1296269")
 
 
+def test_of_the_roles_that_are_granted_only_those_that_it_makes_itself_may_be_new() -> None:
+    assert {m.role for m in members(setup()) if m.role_may_be_new} == {"projects/my-project/roles/octue_deployer"}
+
+
 def test_the_graph_has_an_order_in_which_everything_stands_that_something_needs() -> None:
     made = resources(setup(services=("sum",)))
     addresses = [resource.address for resource in made]
