@@ -43,6 +43,7 @@ class IamRole(Resource):
     :param owner: the labels that it would carry if it could.
     :param includes: the permissions, as ``grouped`` has them: these and no others.
     :param stage: of its launch, ``GA``; of an actual one also ``DISABLED``, when it grants nothing, or ``DELETED``.
+    :param etag: of an actual one: which version of it was read.
     """
 
     kind: ClassVar[str] = "iam_role"
@@ -54,6 +55,7 @@ class IamRole(Resource):
     owner: Annotated[Mapping[str, str], Mark.ADDITIVE]
     includes: Mapping[str, str]
     stage: str = "GA"
+    etag: Annotated[bytes, Mark.OUTPUT] = b""
 
     @property
     def name(self) -> str:
@@ -96,10 +98,12 @@ class IamRole(Resource):
         from google.cloud import iam_admin_v1
 
         if not actual.is_there:
-            google.write(google.iam.undelete_role, iam_admin_v1.UndeleteRoleRequest(name=self.role))
+            undeletion = iam_admin_v1.UndeleteRoleRequest(name=self.role, etag=actual.etag)
+            actual = self._canonical(google.write(google.iam.undelete_role, undeletion))
+        # Written upon what was read: where somebody else has changed it since, Google refuses it with a conflict.
         request = iam_admin_v1.UpdateRoleRequest(
             name=self.role,
-            role=self._message({**actual.owner, **self.owner}),
+            role=self._message({**actual.owner, **self.owner}, actual.etag),
             update_mask={"paths": ["title", "description", "included_permissions", "stage"]},
         )
         return self._canonical(google.write(google.iam.update_role, request))
@@ -109,13 +113,13 @@ class IamRole(Resource):
 
         actual = self.read(google)
         if actual is not None and actual.is_there:
-            google.remove(google.iam.delete_role, iam_admin_v1.DeleteRoleRequest(name=self.role))
+            google.remove(google.iam.delete_role, iam_admin_v1.DeleteRoleRequest(name=self.role, etag=actual.etag))
 
     @property
     def is_there(self) -> bool:
         return self.stage != DELETED
 
-    def _message(self, owner: Mapping[str, str]) -> iam_admin_v1.Role:
+    def _message(self, owner: Mapping[str, str], etag: bytes = b"") -> iam_admin_v1.Role:
         from google.cloud import iam_admin_v1
 
         return iam_admin_v1.Role(
@@ -123,6 +127,7 @@ class IamRole(Resource):
             description=as_description(owner),
             included_permissions=sorted(ungrouped(self.includes)),
             stage=getattr(iam_admin_v1.Role.RoleLaunchStage, self.stage),
+            etag=etag,
         )
 
     def _canonical(self, role: iam_admin_v1.Role) -> Self:
@@ -133,5 +138,6 @@ class IamRole(Resource):
             owner=owner,
             includes=grouped(role.included_permissions),
             stage=DELETED if role.deleted else role.stage.name,
+            etag=role.etag,
             ours=is_ours(owner, self.owner),
         )
