@@ -16,7 +16,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TextIO
 
-from octue_action import preflight, project_setup, quirks, report, values
+from octue_action import permissions, preflight, project_setup, quirks, report, values
 from octue_action.apply import Outcome, Status, apply
 from octue_action.cancellation import Cancellation, Cancelled
 from octue_action.catalogue import ROLES
@@ -27,6 +27,7 @@ from octue_action.plan import Action, Plan, make_plan
 from octue_action.problems import Rejected
 from octue_action.project_setup import ProjectSetup
 from octue_action.resource import ADOPT, Resource
+from octue_action.resources.iam_role import RoleIsGone
 from octue_action.resources.project_service import project_number
 from octue_action.runner import Runner
 from octue_action.settings import EMULATOR_VARIABLE
@@ -176,7 +177,7 @@ class _Command:
             plan = make_plan(wanted, self._google, adopt=self._given.adopt)
         except GoogleError as error:
             raise self._explained(error) from error
-        foreign = tuple(_of_others(refusal, setup) for refusal in plan.refusals)
+        foreign = tuple(_with_way_out(refusal, setup) for refusal in plan.refusals)
         # As long as Resource Manager is off nobody can be asked; then Google Cloud refuses what may not be done.
         is_asked = plan.by_address[RESOURCE_MANAGER].action is Action.NO_OP
         lacking = self._lacking(plan) if is_asked and plan.has_changes else ()
@@ -205,7 +206,7 @@ class _Command:
             raise Cancelled
         failures = [outcome.failure for outcome in outcomes if outcome.failure is not None]
         for failure in failures:
-            _tell(_of_others(self._explained(failure), setup), self._told)
+            _tell(_with_way_out(self._explained(failure), setup), self._told)
         if failures:
             self._told.info(f"\nNot everything was done. {_AGAIN}")
         return not failures
@@ -315,8 +316,10 @@ def _credentials(environment: Mapping[str, str], project_id: str) -> Credentials
     return signed_in
 
 
-def _of_others(refusal: Failure, setup: ProjectSetup) -> Failure:
-    """The refusal of what somebody else has made, with what can be done about it here."""
+def _with_way_out(refusal: Failure, setup: ProjectSetup) -> Failure:
+    """The refusal of what somebody else has made, or deleted for good, with what can be done about it here."""
+    if isinstance(refusal, RoleIsGone):
+        return Failure(refusal.message, _another_role(refusal.role_id, setup))
     if refusal.remedy != ADOPT:
         return refusal
     return Failure(
@@ -325,6 +328,19 @@ def _of_others(refusal: Failure, setup: ProjectSetup) -> Failure:
         "--adopt\n"
         f"If it is for another repository, give {setup.repository} its own:\n"
         "--provider=ANOTHER-NAME --deployer=ANOTHER-NAME",
+    )
+
+
+def _another_role(role_id: str, setup: ProjectSetup) -> str:
+    """What to do where a role cannot be called so."""
+    if role_id == setup.deployer_role_id:
+        return "Give the deployer another name, after which its role is called, too:\n--deployer=ANOTHER-NAME"
+    another = f"{role_id}_2"
+    return (
+        "Make the role under another name, and add the last line to this command:\n"
+        f"gcloud iam roles create {another} --project={setup.project_id} --title=octue-service-user "
+        f"--permissions={','.join(permissions.OCTUE_SERVICE)}\n"
+        f"--octue-role=projects/{setup.project_id}/roles/{another}"
     )
 
 

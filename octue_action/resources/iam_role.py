@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
+from octue_action.failure import Failure, GoogleError
 from octue_action.resource import Mark, Permissions, Resource, as_description, from_description, is_ours
 
 if TYPE_CHECKING:
@@ -15,6 +16,25 @@ if TYPE_CHECKING:
 
 
 DELETED = "DELETED"
+
+
+class RoleIsGone(Failure):
+    """A role was deleted too long ago to be undeleted, and not long enough for another one to be called so.
+
+    :param role: which it is.
+    :param said: what Google Cloud says of it.
+    """
+
+    def __init__(self, role: IamRole, said: str) -> None:
+        super().__init__(
+            f"The {role.label} was deleted more than seven days ago: Google Cloud cannot bring it back any more, and "
+            f"lets no other be called so before 37 days have passed.\nGoogle's answer: {said}"
+        )
+        self.role_id = role.role_id
+
+
+_REFUSED = ("FAILED_PRECONDITION", "ALREADY_EXISTS", "NOT_FOUND")
+"""With which Google Cloud refuses what is to be done with a role that is deleted."""
 
 
 def grouped(permissions: Iterable[str]) -> dict[str, str]:
@@ -35,8 +55,8 @@ def ungrouped(includes: Mapping[str, str]) -> list[str]:
 class IamRole(Resource):
     """A custom role; roles have no labels, so its description says whose it is.
 
-    A role that is deleted can be undeleted for seven days, and its id is taken for 37
-    (cloud.google.com/iam/docs/creating-custom-roles).
+    A role that is deleted can be undeleted for seven days; then it is not seen any more, and yet its id is taken until
+    37 have passed (cloud.google.com/iam/docs/creating-custom-roles).
 
     :param role_id: letters, digits, ``_`` and ``.``.
     :param role_title: what the console shows.
@@ -92,14 +112,19 @@ class IamRole(Resource):
         request = iam_admin_v1.CreateRoleRequest(
             parent=f"projects/{self.project_id}", role_id=self.role_id, role=self._message(self.owner)
         )
-        return self._canonical(google.write(google.iam.create_role, request))
+        try:
+            return self._canonical(google.write(google.iam.create_role, request))
+        except GoogleError as error:
+            # So it says while it keeps the id; of a role that can be undeleted it says it, too, which is then seen.
+            if error.status not in _REFUSED or "delet" not in error.said.lower() or self.read(google) is not None:
+                raise
+            raise RoleIsGone(self, error.message) from error
 
     def update(self, google: Google, actual: Self) -> Self:
         from google.cloud import iam_admin_v1
 
         if not actual.is_there:
-            undeletion = iam_admin_v1.UndeleteRoleRequest(name=self.role, etag=actual.etag)
-            actual = self._canonical(google.write(google.iam.undelete_role, undeletion))
+            actual = self._undelete(google, actual)
         # Written upon what was read: where somebody else has changed it since, Google refuses it with a conflict.
         request = iam_admin_v1.UpdateRoleRequest(
             name=self.role,
@@ -114,6 +139,20 @@ class IamRole(Resource):
         actual = self.read(google)
         if actual is not None and actual.is_there:
             google.remove(google.iam.delete_role, iam_admin_v1.DeleteRoleRequest(name=self.role, etag=actual.etag))
+
+    def _undelete(self, google: Google, actual: Self) -> Self:
+        from google.cloud import iam_admin_v1
+
+        request = iam_admin_v1.UndeleteRoleRequest(name=self.role, etag=actual.etag)
+        try:
+            return self._canonical(google.write(google.iam.undelete_role, request))
+        except GoogleError as error:
+            now = self.read(google) if error.status in _REFUSED else actual
+            if now is not None and now.is_there:
+                return now  # somebody else was faster
+            if error.status not in _REFUSED:
+                raise
+            raise RoleIsGone(self, error.message) from error
 
     @property
     def is_there(self) -> bool:

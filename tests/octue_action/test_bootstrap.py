@@ -158,6 +158,42 @@ def test_a_role_that_policies_do_not_know_yet_is_waited_for(new_job: Job, monkey
     assert new_job.world.policies.members("projects/my-project", ROLE)
 
 
+OCTUE_ROLE = "projects/my-project/roles/octue_service_user"
+DAY = 24 * 60 * 60.0
+
+
+@pytest.mark.parametrize(
+    ("role", "way_out"),
+    [
+        (ROLE, "--deployer=another-deployer"),
+        (OCTUE_ROLE, "--octue-role=projects/my-project/roles/octue_service_user_2"),
+    ],
+)
+def test_a_role_that_was_deleted_a_week_ago_is_told_with_the_way_round_it(
+    new_job: Job, role: str, way_out: str
+) -> None:
+    iam = new_job.world.iam
+    set_up(new_job)
+    iam.delete_role(iam_admin_v1.DeleteRoleRequest(name=role), SYSTEM)
+    new_job.world.clock.advance(8 * DAY)
+
+    ended = set_up(new_job)
+    assert ended.code == 1
+    assert f"The Custom role {role.rpartition('/')[2]} was deleted more than seven days ago" in ended.text
+    assert way_out.replace("another-deployer", "ANOTHER-NAME") in ended.text
+    make = iam_admin_v1.CreateRoleRequest(parent="projects/my-project", role_id="octue_service_user_2")
+    iam.create_role(make, SYSTEM)
+    assert set_up(new_job, way_out).code == 0
+
+
+def test_a_role_that_was_deleted_today_is_taken_back(new_job: Job) -> None:
+    set_up(new_job)
+    new_job.world.iam.delete_role(iam_admin_v1.DeleteRoleRequest(name=ROLE), SYSTEM)
+    ended = set_up(new_job)
+    assert ended.code == 0, ended.text
+    assert "google.iam.admin.v1.IAM/UndeleteRole" in ended.writes
+
+
 SECOND = ("--repository=my-org/second", "--repository-id=2", "--owner-id=3")
 OF_ITS_OWN = ("--provider=octue-second", "--deployer=deployer-second")
 

@@ -6,17 +6,21 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import grpc
 import pytest
 from google.cloud import iam_admin_v1
 
+from emulator.errors import ApiError
+from emulator.faults import Fault, denied
 from emulator.rpc import SYSTEM
 from emulator.world import World
 from octue_action.apply import Outcome, Status, apply
+from octue_action.failure import GoogleError
 from octue_action.google import Google
 from octue_action.plan import make_plan
 from octue_action.resource import as_description
-from octue_action.resources.iam_role import IamRole, grouped
-from tests.octue_action.resources.kinds import LABELS, PROJECT
+from octue_action.resources.iam_role import IamRole, RoleIsGone, grouped
+from tests.octue_action.resources.kinds import LABELS, OWNER, PROJECT
 
 
 @pytest.fixture
@@ -67,9 +71,7 @@ def test_a_role_that_somebody_takes_over_between_reading_and_writing_is_left_to_
     assert outcome.status is Status.FAILED
     assert outcome.failure is not None
     assert "exists already, and this workflow did not make it" in outcome.failure.message
-    actual = role.read(google)
-    assert actual is not None
-    assert actual.role_title == "Summer"
+    assert present(google, role).role_title == "Summer"
     change(world, role, "description", as_description(LABELS))
 
 
@@ -80,6 +82,49 @@ def test_a_role_that_somebody_changes_between_reading_and_writing_is_read_again_
 
     assert outcome.status is Status.APPLIED
     assert [field.before for field in outcome.change.fields] == ["Autumn"], "which is what was there at last"
+
+
+REFUSALS = [
+    ApiError(grpc.StatusCode.FAILED_PRECONDITION, "The role cannot be undeleted."),
+    ApiError(grpc.StatusCode.NOT_FOUND, "The role was not found."),
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.name)
+def test_a_role_that_is_seen_and_cannot_be_taken_back_is_gone(
+    google: Google, world: World, role: IamRole, refusal: ApiError
+) -> None:
+    role.delete(google)
+    undelete = "google.iam.admin.v1.IAM/UndeleteRole"
+    world.faults.add(Fault(method=undelete, error=refusal, principal=OWNER))
+    (outcome,) = apply(make_plan([role], google, adopt=False), google, lambda _: None)
+
+    assert isinstance(outcome.failure, RoleIsGone)
+    assert outcome.failure.role_id == role.role_id
+    role.update(google, present(google, role))
+
+
+def test_a_role_that_somebody_else_takes_back_meanwhile_is_as_good(google: Google, world: World, role: IamRole) -> None:
+    role.delete(google)
+    deleted = present(google, role)
+    world.iam.undelete_role(iam_admin_v1.UndeleteRoleRequest(name=role.role), SYSTEM)
+
+    assert role.update(google, replace(deleted, etag=b"")).is_there
+
+
+def test_a_role_that_may_not_be_taken_back_is_not_called_gone(google: Google, world: World, role: IamRole) -> None:
+    role.delete(google)
+    world.faults.add(denied("google.iam.admin.v1.IAM/UndeleteRole", principal=OWNER))
+
+    with pytest.raises(GoogleError, match="PERMISSION_DENIED"):
+        role.update(google, present(google, role))
+    role.update(google, present(google, role))
+
+
+def present(google: Google, role: IamRole) -> IamRole:
+    actual = role.read(google)
+    assert actual is not None
+    return actual
 
 
 def test_which_version_of_a_role_was_read_is_no_difference(google: Google, world: World, role: IamRole) -> None:
