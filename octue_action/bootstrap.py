@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TextIO
 from octue_action import permissions, preflight, project_setup, quirks, report, values
 from octue_action.apply import Outcome, Status, apply
 from octue_action.cancellation import Cancellation, Cancelled
-from octue_action.catalogue import ROLES
+from octue_action.catalogue import OWNERS_ROLES, ROLES
 from octue_action.diagnosis import explained
 from octue_action.failure import Failure, GoogleError, fault
 from octue_action.google import SCOPE, Google, session_for
@@ -253,20 +253,10 @@ def missing_permissions(lacking: Mapping[str, str], project_id: str) -> Failure:
     return Failure(said, f"Let whoever owns the project run this command, or give you what you lack:\n{commands}")
 
 
-_OWNERS_ROLES = (
-    ("iam.roles.", "roles/iam.roleAdmin"),
-    ("iam.serviceAccounts.", "roles/iam.serviceAccountAdmin"),
-    ("iam.workloadIdentity", "roles/iam.workloadIdentityPoolAdmin"),
-    ("serviceusage.", "roles/serviceusage.serviceUsageAdmin"),
-    ("artifactregistry.", "roles/artifactregistry.admin"),
-)
-
-
 def _role_with(permission: str) -> str:
     """One of Google's own roles with a permission that setting a project up takes."""
-    owners = next((role for prefix, role in _OWNERS_ROLES if permission.startswith(prefix)), None)
-    others = next((role for pattern, role in ROLES if re.fullmatch(pattern, permission)), "roles/owner")
-    return owners or others
+    roles = (*OWNERS_ROLES, *ROLES)
+    return next((role for pattern, role in roles if re.fullmatch(pattern, permission)), "roles/owner")
 
 
 def repository_numbers(repository: str, environment: Mapping[str, str]) -> tuple[str, str]:

@@ -280,6 +280,28 @@ def test_who_may_not_do_it_is_told_all_that_is_lacking_and_nothing_is_changed(ne
     assert "--role=roles/iam.roleAdmin" in ended.text
 
 
+def test_every_permission_that_it_takes_is_in_a_role_that_it_names() -> None:
+    given = project_setup.ProjectSetup(
+        project_id="my-project",
+        project_number="1",
+        repository="a/b",
+        repository_id="2",
+        owner_id="3",
+        region="europe-west1",
+        services=("sum",),
+    )
+    asked = {
+        need.permission
+        for resource in project_setup.resources(given)
+        for action in ("create", "update")
+        for need in resource.needs(action)
+    }
+    remedies = {permission: bootstrap.missing_permissions({permission: ""}, "p").remedy for permission in asked}
+
+    assert len(asked) > 20
+    assert [permission for permission, remedy in remedies.items() if "--role=roles/owner" in remedy] == []
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
