@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeGuard
 
 from google.api_core import retry
@@ -35,6 +35,11 @@ class Quirk:
     seconds: float
     times: int | None = None
     least: float = 0.0
+
+    def naming(self, name: str) -> Quirk:
+        """The same, where the refusal names this very thing, and not another one that is none of ours."""
+        named = re.compile(rf"(?<![\w.]){re.escape(name)}(?![\w.]*\w)")
+        return replace(self, holds=lambda failure: self.holds(failure) and named.search(failure.message) is not None)
 
     def pauses(self) -> Iterator[float]:
         """How many seconds to wait before each further try."""

@@ -122,7 +122,8 @@ class IamMember(Resource):
     @property
     def passing(self) -> tuple[Quirk, ...]:
         of_member = (SERVICE_ACCOUNT_NOT_YET_IN_POLICIES, POOL_NOT_YET_IN_POLICIES) if self.member_may_be_new else ()
-        of_role = (ROLE_NOT_YET_IN_POLICIES,) if self.role_may_be_new else ()
+        # The same policy may name a role of somebody else's that is deleted, which does not pass.
+        of_role = (ROLE_NOT_YET_IN_POLICIES.naming(self.role),) if self.role_may_be_new else ()
         return of_member + of_role
 
     def refusals(self, actual: Self, *, adopt: bool) -> tuple[Failure, ...]:

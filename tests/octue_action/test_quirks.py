@@ -191,6 +191,19 @@ def test_a_quirk_is_that_refusal_and_no_other(name: str) -> None:
     assert [ALL[name].holds(failure) for failure in others] == [False] * len(others)
 
 
+def test_a_quirk_can_be_of_one_thing_that_the_refusal_names() -> None:
+    quirk = quirks.ROLE_NOT_YET_IN_POLICIES.naming("projects/p/roles/octue_deployer")
+    others = [UNSUPPORTED.replace("octue_deployer", other) for other in ("octue_deployer_2", "octue_deployer.2", "x")]
+
+    assert quirk.holds(error("INVALID_ARGUMENT", UNSUPPORTED))
+    assert quirk.holds(
+        error("INVALID_ARGUMENT", "Role (projects/p/roles/octue_deployer) does not exist in the resource's hierarchy.")
+    )
+    assert not any(quirk.holds(error("INVALID_ARGUMENT", other)) for other in others)
+    assert not quirk.holds(error("PERMISSION_DENIED", UNSUPPORTED))
+    assert (quirk.told, quirk.seconds) == (quirks.ROLE_NOT_YET_IN_POLICIES.told, 5 * 60.0)
+
+
 MINUTE = 60.0
 WAITS = {
     "OUTAGE": (1 * MINUTE, None),
