@@ -147,9 +147,7 @@ class IamRole(Resource):
         try:
             return self._canonical(google.write(google.iam.undelete_role, request))
         except GoogleError as error:
-            now = self.read(google) if error.status in _REFUSED else actual
-            if now is not None and now.is_there:
-                return now  # somebody else was faster
+            # Where somebody else was faster, it is refused with a conflict.
             if error.status not in _REFUSED:
                 raise
             raise RoleIsGone(self, error.message) from error

@@ -14,6 +14,7 @@ from emulator.errors import ApiError
 from emulator.faults import Fault, denied
 from emulator.rpc import SYSTEM
 from emulator.world import World
+from octue_action import quirks
 from octue_action.apply import Outcome, Status, apply
 from octue_action.failure import GoogleError
 from octue_action.google import Google
@@ -104,12 +105,16 @@ def test_a_role_that_is_seen_and_cannot_be_taken_back_is_gone(
     role.update(google, present(google, role))
 
 
-def test_a_role_that_somebody_else_takes_back_meanwhile_is_as_good(google: Google, world: World, role: IamRole) -> None:
+def test_a_role_that_somebody_else_takes_back_meanwhile_is_looked_at_again(
+    google: Google, world: World, role: IamRole
+) -> None:
     role.delete(google)
     deleted = present(google, role)
     world.iam.undelete_role(iam_admin_v1.UndeleteRoleRequest(name=role.role), SYSTEM)
 
-    assert role.update(google, replace(deleted, etag=b"")).is_there
+    with pytest.raises(GoogleError) as refusal:
+        role.update(google, deleted)
+    assert quirks.CHANGED_MEANWHILE.holds(refusal.value)
 
 
 def test_a_role_that_may_not_be_taken_back_is_not_called_gone(google: Google, world: World, role: IamRole) -> None:
