@@ -52,7 +52,7 @@ class Policies:
             return list(self._policies.get(resource_name, policy_pb2.Policy()).bindings)
 
     def get(self, resource_name: str, requested_version: int = CONDITIONS_VERSION) -> policy_pb2.Policy:
-        """The policy of a resource; an empty one where nobody has set any.
+        """The policy of a resource, without roles that are deleted for good; an empty one where nobody has set any.
 
         :param resource_name: relative, without the API's host.
         :param requested_version: below 3, conditions are left out and the roles of their bindings marked
@@ -61,6 +61,9 @@ class Policies:
         with self._lock:
             policy = policy_pb2.Policy()
             policy.CopyFrom(self._policies.get(resource_name, policy_pb2.Policy(etag=_EMPTY_ETAG)))
+        for place, binding in reversed(list(enumerate(policy.bindings))):
+            if self._world.iam.has_lost_role(binding.role):
+                del policy.bindings[place]
         if requested_version < CONDITIONS_VERSION and _has_conditions(policy):
             _hide_conditions(policy)
         return policy

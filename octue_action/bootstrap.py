@@ -7,19 +7,21 @@ read, what differs is told, and changed when that is wanted.
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import os
 import re
+import select
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TextIO
 
-from octue_action import preflight, project_setup, quirks, report, values
+from octue_action import permissions, preflight, project_setup, quirks, regions, report, values
 from octue_action.apply import Outcome, Status, apply
 from octue_action.cancellation import Cancellation, Cancelled
-from octue_action.catalogue import ROLES
+from octue_action.catalogue import OWNERS_ROLES, ROLES
 from octue_action.diagnosis import explained
 from octue_action.failure import Failure, GoogleError, fault
 from octue_action.google import SCOPE, Google, session_for
@@ -27,6 +29,7 @@ from octue_action.plan import Action, Plan, make_plan
 from octue_action.problems import Rejected
 from octue_action.project_setup import ProjectSetup
 from octue_action.resource import ADOPT, Resource
+from octue_action.resources.iam_role import RoleIsGone
 from octue_action.resources.project_service import project_number
 from octue_action.runner import Runner
 from octue_action.settings import EMULATOR_VARIABLE
@@ -48,7 +51,8 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 _BRANCH = re.compile(r"[\w./@+~#-]+", re.ASCII)
 """A branch that can stand in the condition as it is: Git allows more, and quotes among it."""
 _NUMBER = re.compile(r"[0-9]{1,20}")
-_ACCOUNT_ID = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
+_DEPLOYER_ID = re.compile(rf"(?!({'|'.join(project_setup.TAKEN)})$)[a-z][a-z0-9-]{{4,28}}[a-z0-9]")
+_TAKEN = ", ".join(project_setup.TAKEN)
 _PROVIDER_ID = re.compile(r"(?!gcp-)[a-z0-9-]{4,32}")
 
 Ask = Callable[[str], str]
@@ -74,15 +78,18 @@ def main(
     """
     told = Runner({}, stream)
     cancellation = cancellation or Cancellation()
-    cancellation.tell = lambda: told.info(f"Interrupted. {_AGAIN}")
     try:
         given = _parser().parse_args(arguments)
     except SystemExit as end:
         return BAD_ARGUMENTS if end.code else SUCCESS
+    command = _Command(given, environment, told, ask or _at_keyboard(cancellation), cancellation)
+    cancellation.tell = lambda: told.info(command.interruption)
     try:
-        return _Command(given, environment, told, ask or input, cancellation).run()
-    except Cancelled:
-        told.info(f"Interrupted. {_AGAIN}")
+        return command.run()
+    except (Cancelled, KeyboardInterrupt):
+        if not cancellation.asked:
+            cancellation.ask()
+        told.info(command.interruption)
         return cancellation.exit_code
     except Failure as failure:
         _tell(failure, told)
@@ -92,6 +99,7 @@ def main(
         return FAILURE
 
 
+_NOTHING = "Nothing was changed."
 _AGAIN = "Run the same command again: it goes on from what is there."
 
 
@@ -114,12 +122,22 @@ class _Command:
         self._environment = environment
         self._told = told
         self._ask = ask
-        emulator = environment.get(EMULATOR_VARIABLE) or None
+        self._cancellation = cancellation
+        self._has_begun = False
+
+    @property
+    def interruption(self) -> str:
+        """What is told where it is ended before its time."""
+        return f"\nInterrupted. {_AGAIN if self._has_begun else _NOTHING}"
+
+    @functools.cached_property
+    def _google(self) -> Google:
+        emulator = self._environment.get(EMULATOR_VARIABLE) or None
         if emulator is not None:
             emulator = _checked(EMULATOR_VARIABLE, values.emulator, emulator)
-        credentials = _credentials(environment, given.project)
+        credentials = _credentials(self._environment, self._given.project)
         patience = (quirks.API_NOT_YET_ON,)
-        self._google = Google(credentials, emulator, told.info, cancellation, patience)
+        return Google(credentials, emulator, self._told.info, self._cancellation, patience)
 
     def run(self) -> int:
         """Read, tell, ask, and do it."""
@@ -136,7 +154,7 @@ class _Command:
             self._told.info("This was a dry run: nothing was changed. Without --dry-run the command does it.")
             return SUCCESS
         if plan.has_changes and not self._is_confirmed():
-            self._told.info("Nothing was changed.")
+            self._told.info(_NOTHING)
             return FAILURE
         if plan.has_changes and not self._done(plan, setup):
             return FAILURE
@@ -152,7 +170,7 @@ class _Command:
         try:
             number = project_number(self._google, given.project)
         except GoogleError as error:
-            raise self._explained(error) from error
+            raise self._unseen(error) from error
         return ProjectSetup(
             project_id=given.project,
             project_number=number,
@@ -175,7 +193,7 @@ class _Command:
             plan = make_plan(wanted, self._google, adopt=self._given.adopt)
         except GoogleError as error:
             raise self._explained(error) from error
-        foreign = tuple(_of_others(refusal, setup) for refusal in plan.refusals)
+        foreign = tuple(_with_way_out(refusal, setup) for refusal in plan.refusals)
         # As long as Resource Manager is off nobody can be asked; then Google Cloud refuses what may not be done.
         is_asked = plan.by_address[RESOURCE_MANAGER].action is Action.NO_OP
         lacking = self._lacking(plan) if is_asked and plan.has_changes else ()
@@ -183,7 +201,10 @@ class _Command:
 
     def _lacking(self, plan: Plan) -> tuple[Failure, ...]:
         asked = {need.permission for change in plan.changes for need in change.resource.needs(change.action)}
-        held = self._google.held(f"projects/{self._given.project}", sorted(asked))
+        try:
+            held = self._google.held(f"projects/{self._given.project}", sorted(asked))
+        except GoogleError as error:
+            raise self._explained(error) from error
         lacks = preflight.lacks(plan, self._google, held)
         needed = {lack.need.permission: lack.purpose for lack in lacks}
         return (missing_permissions(needed, self._given.project),) if needed else ()
@@ -199,12 +220,13 @@ class _Command:
 
     def _done(self, plan: Plan, setup: ProjectSetup) -> bool:
         """Whether all of the plan has been carried out."""
+        self._has_begun = True
         outcomes = apply(plan, self._google, self._tell_outcome)
         if any(outcome.is_cut_short for outcome in outcomes):
             raise Cancelled
         failures = [outcome.failure for outcome in outcomes if outcome.failure is not None]
         for failure in failures:
-            _tell(_of_others(self._explained(failure), setup), self._told)
+            _tell(_with_way_out(self._explained(failure), setup), self._told)
         if failures:
             self._told.info(f"\nNot everything was done. {_AGAIN}")
         return not failures
@@ -212,6 +234,16 @@ class _Command:
     def _tell_outcome(self, outcome: Outcome) -> None:
         if outcome.status is not Status.UNCHANGED:
             self._told.info(report.outcome_line(outcome))
+
+    def _unseen(self, failure: GoogleError) -> Failure:
+        """The same of the first question, which a project that is not there is refused like one of somebody else's."""
+        is_off = failure.reason == "SERVICE_DISABLED"
+        if is_off or failure.status not in {"PERMISSION_DENIED", "NOT_FOUND"}:
+            return self._explained(failure)
+        return Failure(
+            f"There is no project {self._given.project}, or you may not see it.\nGoogle's answer: {failure.message}",
+            "Look which ones you may see; it is the id that counts, not the name:\ngcloud projects list",
+        )
 
     def _explained(self, failure: Failure) -> Failure:
         """The failure as the owner of a project is told it."""
@@ -234,6 +266,28 @@ class _Command:
         return explained(failure, project_id=project, region=self._given.region, mode="bootstrap")
 
 
+def _at_keyboard(cancellation: Cancellation) -> Ask:
+    """What asks at the keyboard for as long as the run is not to end, which ``input`` would not know of.
+
+    It raises ``EOFError`` where nobody is there.
+    """
+
+    def ask(question: str) -> str:
+        sys.stdout.write(question)
+        sys.stdout.flush()
+        while not select.select([sys.stdin], [], [], _KEYBOARD_SECONDS)[0]:
+            cancellation.check()
+        answer = sys.stdin.readline()
+        if not answer:
+            raise EOFError
+        return answer
+
+    return ask
+
+
+_KEYBOARD_SECONDS = 0.1
+
+
 def missing_permissions(lacking: Mapping[str, str], project_id: str) -> Failure:
     """That whoever runs this may not do all of it, and what the owner can do about it.
 
@@ -251,20 +305,10 @@ def missing_permissions(lacking: Mapping[str, str], project_id: str) -> Failure:
     return Failure(said, f"Let whoever owns the project run this command, or give you what you lack:\n{commands}")
 
 
-_OWNERS_ROLES = (
-    ("iam.roles.", "roles/iam.roleAdmin"),
-    ("iam.serviceAccounts.", "roles/iam.serviceAccountAdmin"),
-    ("iam.workloadIdentity", "roles/iam.workloadIdentityPoolAdmin"),
-    ("serviceusage.", "roles/serviceusage.serviceUsageAdmin"),
-    ("artifactregistry.", "roles/artifactregistry.admin"),
-)
-
-
 def _role_with(permission: str) -> str:
     """One of Google's own roles with a permission that setting a project up takes."""
-    owners = next((role for prefix, role in _OWNERS_ROLES if permission.startswith(prefix)), None)
-    others = next((role for pattern, role in ROLES if re.fullmatch(pattern, permission)), "roles/owner")
-    return owners or others
+    roles = (*OWNERS_ROLES, *ROLES)
+    return next((role for pattern, role in roles if re.fullmatch(pattern, permission)), "roles/owner")
 
 
 def repository_numbers(repository: str, environment: Mapping[str, str]) -> tuple[str, str]:
@@ -314,8 +358,10 @@ def _credentials(environment: Mapping[str, str], project_id: str) -> Credentials
     return signed_in
 
 
-def _of_others(refusal: Failure, setup: ProjectSetup) -> Failure:
-    """The refusal of what somebody else has made, with what can be done about it here."""
+def _with_way_out(refusal: Failure, setup: ProjectSetup) -> Failure:
+    """The refusal of what somebody else has made, or deleted for good, with what can be done about it here."""
+    if isinstance(refusal, RoleIsGone):
+        return Failure(refusal.message, _another_role(refusal.role_id, setup))
     if refusal.remedy != ADOPT:
         return refusal
     return Failure(
@@ -324,6 +370,19 @@ def _of_others(refusal: Failure, setup: ProjectSetup) -> Failure:
         "--adopt\n"
         f"If it is for another repository, give {setup.repository} its own:\n"
         "--provider=ANOTHER-NAME --deployer=ANOTHER-NAME",
+    )
+
+
+def _another_role(role_id: str, setup: ProjectSetup) -> str:
+    """What to do where a role cannot be called so."""
+    if role_id == setup.deployer_role_id:
+        return "Give the deployer another name, after which its role is called, too:\n--deployer=ANOTHER-NAME"
+    another = f"{role_id}_2"
+    return (
+        "Make the role under another name, and add the last line to this command:\n"
+        f"gcloud iam roles create {another} --project={setup.project_id} --title=octue-service-user "
+        f"--permissions={','.join(permissions.OCTUE_SERVICE)}\n"
+        f"--octue-role=projects/{setup.project_id}/roles/{another}"
     )
 
 
@@ -360,9 +419,24 @@ def _argument(check: Callable[[str], str]) -> Callable[[str], str]:
         try:
             return check(text)
         except Rejected as rejected:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {rejected.expected}.{rejected.hint}") from None
+            told = f"{text!r} is not {rejected.expected}.{rejected.hint}"
+            if rejected.reason:
+                told = f"{text!r}: {rejected.reason}. Expected: {rejected.expected}.{rejected.hint}"
+            raise argparse.ArgumentTypeError(told) from None
 
     return read
+
+
+def _region(text: str) -> str:
+    """A region in which an Octue service can run, as far as is known."""
+    region = values.region(text)
+    try:
+        regions.refuse_misspelt(region)
+        regions.refuse_unserved(region)
+    except Rejected as rejected:
+        expected = rejected.expected.replace("`region: ", "`--region=")
+        raise Rejected(rejected.reason, expected, rejected.hint) from None
+    return region
 
 
 def _like(pattern: re.Pattern[str], expected: str) -> Callable[[str], str]:
@@ -386,7 +460,7 @@ def _parser() -> argparse.ArgumentParser:
         "--repository", required=True, type=_like(_REPOSITORY, "owner/name"), help="owner/name on GitHub"
     )
     parser.add_argument(
-        "--region", required=True, type=_argument(values.region), help="where its services will be: europe-west1"
+        "--region", required=True, type=_argument(_region), help="where its services will be: europe-west1"
     )
     numbers = _like(_NUMBER, "a number")
     parser.add_argument("--repository-id", type=numbers, help="GitHub's number of a repository that is private")
@@ -411,7 +485,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--deployer",
         default=project_setup.DEPLOYER,
-        type=_like(_ACCOUNT_ID, "6 to 30 lower case letters, digits and hyphens"),
+        type=_like(_DEPLOYER_ID, f"6 to 30 lower case letters, digits and hyphens, and none of {_TAKEN}"),
         help="the name of the account that it acts as, the same (default: deployer)",
     )
     parser.add_argument("--adopt", action="store_true", help="take over what was made by hand")

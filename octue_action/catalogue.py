@@ -92,6 +92,15 @@ ROLES = (
 """The least of Google's own roles with each permission that a deployment needs. A permission that is not here is one
 whose role would allow far more."""
 
+OWNERS_ROLES = (
+    (r"iam\.roles\.\w+", "roles/iam.roleAdmin"),
+    (r"iam\.serviceAccounts\.\w+", "roles/iam.serviceAccountAdmin"),
+    (r"iam\.workloadIdentity\w+\.\w+", "roles/iam.workloadIdentityPoolAdmin"),
+    (r"serviceusage\.services\.\w+", "roles/serviceusage.serviceUsageAdmin"),
+    (r"artifactregistry\.repositories\.\w+", "roles/artifactregistry.admin"),
+)
+"""The same of those that whoever sets a project up needs, and a deployment does not, or needs less of."""
+
 CONDITIONS = {"roles/resourcemanager.projectIamAdmin": f"^:^title={GRANT_TITLE}:expression={GRANT_CONDITION}"}
 """Under which a role is granted that would else allow everything."""
 

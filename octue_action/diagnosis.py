@@ -77,8 +77,8 @@ def explain(
         "project": project_id,
         "region": region,
         "caller": caller or f"serviceAccount:DEPLOYER@{project_id}.iam.gserviceaccount.com",
-        "deployer_role": names.deployer_role(caller),
         "who": _who(caller),
+        "deployer_role": names.deployer_role_of(caller),
         "octue_role": octue_role or f"projects/{project_id}/roles/octue_service_user",
     }
     of_log = _of_log([*log], given, error.said, is_build=error.method == "build")
@@ -331,7 +331,7 @@ _SOUND: Mapping[str, str] = {
     **{f"code_{code}": rf" \(exit code {code}\)" for code in (0, 126, 127, 132, 137, 139)},
     "command": _WORDS,
     "deployer": ACCOUNT,
-    "deployer_role": r"\w+",
+    "deployer_role": r"octue_\w+",
     "exception": _WORDS,
     "exit": r"(, with exit code \d+)?",
     "host": r"[\w.:\[\]]+",

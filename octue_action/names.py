@@ -84,19 +84,23 @@ def eventarc_trigger(service: str) -> str:
     return service
 
 
-def octue_role(project_id: str) -> str:
-    """The role that lets a service ask and answer: custom role ids have no hyphens, so Octue's title cannot be one."""
-    return f"projects/{project_id}/roles/octue_service_user"
+def deployer_role_id(account_id: str) -> str:
+    """The custom role of an account that deploys: no two accounts share one; custom role ids have no hyphens."""
+    return f"octue_{account_id.replace('-', '_')}"
 
 
-def deployer_role(member: str) -> str:
-    """The id of the custom role of who deploys: each account has its own, as not all may do the same.
+def deployer_role_of(member: str) -> str:
+    """The custom role of who deploys; of the usual account where it is not known to be another one.
 
     :param member: as policies name it, ``serviceAccount:deployer@P.iam.gserviceaccount.com``.
     """
     kind, _, email = member.partition(":")
-    account_id = email.partition("@")[0] if kind == "serviceAccount" else "deployer"
-    return f"octue_{re.sub('[^a-z0-9]', '_', account_id)}"[:64]
+    return deployer_role_id(email.partition("@")[0] if kind == "serviceAccount" else "deployer")
+
+
+def octue_role(project_id: str) -> str:
+    """The role that lets a service ask and answer: custom role ids have no hyphens, so Octue's title cannot be one."""
+    return f"projects/{project_id}/roles/octue_service_user"
 
 
 def label_value(text: str) -> str:

@@ -324,7 +324,7 @@ def _extend_role(lacking: Sequence[str], policy: Policy | None, settings: Settin
     project, member = settings.project_id, shlex.quote(settings.caller)
     listed = ",".join(lacking)
     own = f"projects/{project}/roles/"
-    usual = names.deployer_role(settings.caller)
+    usual = names.deployer_role_of(settings.caller)
     if roles := _own_roles(policy, settings):
         role_id = shlex.quote(usual if usual in roles else min(roles))
         return [f"gcloud iam roles update {role_id} --project={project} --add-permissions={listed}"]

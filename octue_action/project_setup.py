@@ -41,6 +41,9 @@ DEPLOYER = "deployer"
 BUILDER = "builder"
 OCTUE_ROLE = "octue_service_user"
 
+TAKEN = (BUILDER, "service-user")
+"""What no deployer can be called: the builder is called so, or its role would be Octue's."""
+
 ISSUER = "https://token.actions.githubusercontent.com"
 
 ATTRIBUTE_MAPPING: Mapping[str, str] = {
@@ -105,6 +108,11 @@ class ProjectSetup:
     def deployer(self) -> str:
         """E-mail of the account that workflows act as."""
         return names.service_account_email(self.deployer_id, self.project_id)
+
+    @property
+    def deployer_role_id(self) -> str:
+        """The role of that account alone: another repository's may be allowed more, or less."""
+        return names.deployer_role_id(self.deployer_id)
 
     @property
     def builder(self) -> str:
@@ -224,21 +232,21 @@ def _federation(
 
 
 def _roles(setup: ProjectSetup, apis: Mapping[str, ProjectService]) -> tuple[IamRole, ...]:
-    role_id = names.deployer_role(f"serviceAccount:{setup.deployer}")
-    made = {role_id: ("Octue deployer", deployers_permissions(destroys=setup.destroys))}
+    included = deployers_permissions(destroys=setup.destroys)
+    made = {setup.deployer_role_id: ("Octue deployer", _own(setup), included)}
     if not setup.octue_role:
-        made[OCTUE_ROLE] = ("octue-service-user", permissions.OCTUE_SERVICE)
+        made[OCTUE_ROLE] = ("octue-service-user", _shared(), permissions.OCTUE_SERVICE)
     return tuple(
         IamRole(
             project_id=setup.project_id,
             role_id=role_id,
             role_title=title,
-            owner=_shared(),
+            owner=owner,
             includes=grouped(included),
             part_of=apis[_IAM].address,
             depends_on=_addresses([apis[_IAM]]),
         )
-        for role_id, (title, included) in made.items()
+        for role_id, (title, owner, included) in made.items()
     )
 
 
@@ -287,8 +295,9 @@ def _members(
     """Who may act as the deployer, and what the deployer and the builder may do."""
     deployer, project = accounts[setup.deployer], f"projects/{setup.project_id}"
     only = Condition(permissions.GRANT_TITLE, permissions.GRANT_CONDITION.format(octue_role=setup.granted_role))
+    made = {role.role for role in roles}
     grants = [
-        (f"{project}/roles/{names.deployer_role(f'serviceAccount:{setup.deployer}')}", deployer, None),
+        (f"{project}/roles/{setup.deployer_role_id}", deployer, None),
         ("roles/resourcemanager.projectIamAdmin", deployer, only),
         *((role, accounts[setup.builder], None) for role in BUILDER_ROLES),
     ]
@@ -306,6 +315,7 @@ def _members(
                 role=role,
                 member=f"serviceAccount:{account.email}",
                 condition=condition,
+                role_may_be_new=role in made,
                 part_of=apis[_RESOURCE_MANAGER].address,
                 depends_on=_addresses([apis[_RESOURCE_MANAGER], account, *roles]),
             )

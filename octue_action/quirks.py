@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeGuard
 
 from google.api_core import retry
@@ -35,6 +35,11 @@ class Quirk:
     seconds: float
     times: int | None = None
     least: float = 0.0
+
+    def naming(self, name: str) -> Quirk:
+        """The same, where the refusal names this very thing, and not another one that is none of ours."""
+        named = re.compile(rf"(?<![\w.]){re.escape(name)}(?![\w.]*\w)")
+        return replace(self, holds=lambda failure: self.holds(failure) and named.search(failure.message) is not None)
 
     def pauses(self) -> Iterator[float]:
         """How many seconds to wait before each further try."""
@@ -219,6 +224,31 @@ POOL_NOT_YET_IN_POLICIES = Quirk(
 """A policy names identities of a pool that was made a moment ago.
 
 Source: googleforgames/global-multiplayer-demo#39.
+"""
+
+ROLE_NOT_YET_IN_POLICIES = Quirk(
+    "waiting until policies accept the new role",
+    _is(
+        *BAD_REQUEST,
+        "NOT_FOUND",
+        says=r"role .*(does not exist in the resource's hierarchy|is not supported for this resource)",
+        of_operation=None,
+    ),
+    5 * 60.0,
+)
+"""A policy names a role that was made a moment ago: only for who has made it, or has seen that it is there.
+
+Source: none of Google's; who grants roles as soon as they are made, reports 12 to 60 seconds.
+"""
+
+APIS_ARE_BEING_SWITCHED = Quirk(
+    "waiting until Google Cloud has switched the project's other APIs",
+    _is(*BAD_REQUEST, "ABORTED", says="another activation or deactivation is in progress", of_operation=None),
+    5 * 60.0,
+)
+"""APIs that bring others with them are switched on together here, and somebody else may switch some, too.
+
+Source: hashicorp/terraform-provider-google, error_retry_predicates.go, ServiceUsageServiceBeingActivated.
 """
 
 SERVICE_ACCOUNT_NOT_YET_USABLE = Quirk(

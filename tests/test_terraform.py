@@ -139,6 +139,8 @@ class Evaluation:
             return [*self._expression(parts[1]), *self._expression(parts[2])]
         if parts := re.fullmatch(r"toset\((.+)\)", text):
             return sorted(set(self._expression(parts[1])))
+        if parts := re.fullmatch(r'replace\((.+), "(.)", "(.)"\)', text):
+            return self._expression(parts[1]).replace(parts[2], parts[3])
         if parts := re.fullmatch(r"substr\((.+), 0, (\d+)\)", text):
             return self._expression(parts[1])[: int(parts[2])]
         if re.fullmatch(REFERENCE, text):
@@ -438,7 +440,19 @@ SAMPLES = {
     ],
     "services": ["wind-yield", "a", "a--b", "-a", "a-", "A", "a_b", "a'"],
     "provider_id": ["octue", "abcd", "abc", "a" * 32, "a" * 33, "gcp-octue", "my-gcp-octue", "Octue", "a_bc"],
-    "deployer_id": ["deployer", "short", "a" * 30, "a" * 31, "1deployer", "deployer-", "Deployer", "de_ployer"],
+    "deployer_id": [
+        "deployer",
+        "builder",
+        "builder-2",
+        "service-user",
+        "short",
+        "a" * 30,
+        "a" * 31,
+        "1deployer",
+        "deployer-",
+        "Deployer",
+        "de_ployer",
+    ],
 }
 
 
@@ -456,6 +470,8 @@ def _holds(condition: str, text: str) -> bool:
         return bool(re.fullmatch(expression[1:-1], text, re.ASCII))
     if beginning := re.search(r'!startswith\(var\.\w+, (".+")\)', condition):
         return not text.startswith(json.loads(beginning[1]))
+    if taken := re.search(r"!contains\((\[.+\]), var\.\w+\)", condition):
+        return text not in json.loads(taken[1])
     raise AssertionError(f"The test cannot read this check: {condition}")
 
 

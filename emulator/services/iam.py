@@ -36,6 +36,9 @@ _ROLE_TITLE_LIMIT = 100
 _ROLE_DESCRIPTION_LIMIT = 300
 _ROLE_FIELDS = ["title", "description", "included_permissions", "stage"]
 _ROLES_ON_A_PAGE = 300
+_DAY = 24 * 60 * 60.0
+_ROLE_CAN_BE_TAKEN_BACK = 7 * _DAY
+_ROLE_ID_IS_TAKEN = 37 * _DAY
 _DESCRIPTION_LIMIT_BYTES = 256
 _DISPLAY_NAME_LIMIT_BYTES = 100
 _UPDATABLE = {"display_name", "displayName", "description"}
@@ -65,6 +68,7 @@ class Iam:
         self._accounts: dict[str, iam_admin_v1.ServiceAccount] = {}
         self._new: dict[str, _Newness] = {}
         self._roles: dict[str, iam_admin_v1.Role] = {}
+        self._roles_deleted: dict[str, float] = {}
         self._lock = threading.RLock()
 
     @property
@@ -97,6 +101,10 @@ class Iam:
         with self._lock:
             found = self._roles.get(role)
             return not role.startswith(f"{self._project}/") or (found is not None and not found.deleted)
+
+    def has_lost_role(self, role: str) -> bool:
+        """Whether a role of this project was deleted so long ago that policies do not name it any more."""
+        return self._is_gone(role)
 
     def permissions_of(self, role: str) -> frozenset[str] | None:
         """What a role of this project includes; None for any other role."""
@@ -212,7 +220,9 @@ class Iam:
         self._check_project(request.parent, "iam.roles.list", call)
         with self._lock:
             roles = [
-                iam_admin_v1.Role(role) for role in self._roles.values() if request.show_deleted or not role.deleted
+                iam_admin_v1.Role(role)
+                for role in self._roles.values()
+                if not self._is_gone(role.name) and (request.show_deleted or not role.deleted)
             ]
         if request.view != iam_admin_v1.RoleView.FULL:
             for role in roles:
@@ -233,9 +243,16 @@ class Iam:
         _check_role(request.role)
         name = f"{self._project}/roles/{request.role_id}"
         with self._lock:
-            if name in self._roles and self._roles[name].deleted:
+            if self._is_gone(name, _ROLE_ID_IS_TAKEN):
+                del self._roles[name], self._roles_deleted[name]
+            if self._is_gone(name):
                 raise failed_precondition(
                     f"You can't create a role_id ({request.role_id}) which has been marked for deletion."
+                )
+            if name in self._roles_deleted:
+                raise failed_precondition(
+                    f"You can't create a role with role_id ({request.role_id}) where there is an existing role with "
+                    "that role_id in a deleted state."
                 )
             if name in self._roles:
                 raise already_exists(f"A role named {request.role_id} in {self._project} already exists.")
@@ -284,12 +301,20 @@ class Iam:
             if role.deleted == deleted:
                 raise failed_precondition(f"The role {name} is {'already' if deleted else 'not'} deleted.")
             role.deleted, role.etag = deleted, secrets.token_bytes(8)
+            if deleted:
+                self._roles_deleted[role.name] = self._world.clock.time()
+            else:
+                del self._roles_deleted[role.name]
             return iam_admin_v1.Role(role)
+
+    def _is_gone(self, role: str, seconds: float = _ROLE_CAN_BE_TAKEN_BACK) -> bool:
+        """Whether a role was deleted so long ago that nobody sees it any more."""
+        return self._world.clock.time() - self._roles_deleted.get(role, math.inf) >= seconds
 
     def _role(self, name: str, etag: bytes = b"") -> iam_admin_v1.Role:
         number_name = f"projects/{self._world.settings.project_number}/"
         role = self._roles.get(name.replace(number_name, f"{self._project}/", 1))
-        if role is None:
+        if role is None or self._is_gone(role.name):
             raise not_found(f"The role named {name} was not found.")
         if etag and etag != role.etag:
             raise aborted("There were concurrent role changes. Please retry the whole read-modify-write.")

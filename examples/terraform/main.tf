@@ -30,6 +30,9 @@ locals {
 
   deployer_permissions = var.destroys ? concat(local.deploying, local.destroying) : local.deploying
 
+  # The deployer's role is of its account alone: a role's id has no hyphens.
+  role_suffix = replace(var.deployer_id, "-", "_")
+
   made_role  = "projects/${var.project_id}/roles/octue_service_user"
   octue_role = var.octue_role == "" ? local.made_role : var.octue_role
 
@@ -84,9 +87,9 @@ resource "google_iam_workload_identity_pool_provider" "octue" {
 
 resource "google_project_iam_custom_role" "deployer" {
   project     = var.project_id
-  role_id     = "octue_deployer"
+  role_id     = "octue_${local.role_suffix}"
   title       = "Octue deployer"
-  description = local.shared
+  description = local.own
   permissions = local.deployer_permissions
   stage       = "GA"
 

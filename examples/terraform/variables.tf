@@ -128,4 +128,9 @@ variable "deployer_id" {
     condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.deployer_id))
     error_message = "Expected: 6 to 30 lower case letters, digits and hyphens."
   }
+
+  validation {
+    condition     = !contains(["builder", "service-user"], var.deployer_id)
+    error_message = "The builder is called so, or the role of this account would be Octue's."
+  }
 }

@@ -7,7 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from octue_action.failure import Failure, GoogleError
-from octue_action.quirks import POOL_NOT_YET_IN_POLICIES, SERVICE_ACCOUNT_NOT_YET_IN_POLICIES, Quirk
+from octue_action.quirks import (
+    POOL_NOT_YET_IN_POLICIES,
+    ROLE_NOT_YET_IN_POLICIES,
+    SERVICE_ACCOUNT_NOT_YET_IN_POLICIES,
+    Quirk,
+)
 from octue_action.resource import Mark, Permissions, Resource
 
 if TYPE_CHECKING:
@@ -47,6 +52,7 @@ class IamMember(Resource):
     :param public: of an actual one: the grants to everyone on the internet, as ``--member=M --role=R``.
     :param may_be_public: whether that is wanted.
     :param member_may_be_new: whether policies may not know the member yet, because this deployment makes it.
+    :param role_may_be_new: the same of the role; one that is not there is refused in the same words, for ever.
     """
 
     kind: ClassVar[str] = "iam_member"
@@ -60,6 +66,7 @@ class IamMember(Resource):
     public: Annotated[tuple[str, ...], Mark.OUTPUT] = ()
     may_be_public: Annotated[bool, Mark.IDENTITY] = False
     member_may_be_new: Annotated[bool, Mark.IDENTITY] = True
+    role_may_be_new: Annotated[bool, Mark.IDENTITY] = False
 
     @property
     def name(self) -> str:
@@ -115,7 +122,10 @@ class IamMember(Resource):
 
     @property
     def passing(self) -> tuple[Quirk, ...]:
-        return (SERVICE_ACCOUNT_NOT_YET_IN_POLICIES, POOL_NOT_YET_IN_POLICIES) if self.member_may_be_new else ()
+        of_member = (SERVICE_ACCOUNT_NOT_YET_IN_POLICIES, POOL_NOT_YET_IN_POLICIES) if self.member_may_be_new else ()
+        # The same policy may name a role of somebody else's that is deleted, which does not pass.
+        of_role = (ROLE_NOT_YET_IN_POLICIES.naming(self.role),) if self.role_may_be_new else ()
+        return of_member + of_role
 
     def refusals(self, actual: Self, *, adopt: bool) -> tuple[Failure, ...]:
         if not actual.public or self.may_be_public:

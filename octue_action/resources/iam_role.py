@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
+from octue_action.failure import Failure, GoogleError
 from octue_action.resource import Mark, Permissions, Resource, as_description, from_description, is_ours
 
 if TYPE_CHECKING:
@@ -15,6 +16,25 @@ if TYPE_CHECKING:
 
 
 DELETED = "DELETED"
+
+
+class RoleIsGone(Failure):
+    """A role was deleted too long ago to be undeleted, and not long enough for another one to be called so.
+
+    :param role: which it is.
+    :param said: what Google Cloud says of it.
+    """
+
+    def __init__(self, role: IamRole, said: str) -> None:
+        super().__init__(
+            f"The {role.label} was deleted more than seven days ago: Google Cloud cannot bring it back any more, and "
+            f"lets no other be called so before 37 days have passed.\nGoogle's answer: {said}"
+        )
+        self.role_id = role.role_id
+
+
+_REFUSED = ("FAILED_PRECONDITION", "ALREADY_EXISTS", "NOT_FOUND")
+"""With which Google Cloud refuses what is to be done with a role that is deleted."""
 
 
 def grouped(permissions: Iterable[str]) -> dict[str, str]:
@@ -35,14 +55,15 @@ def ungrouped(includes: Mapping[str, str]) -> list[str]:
 class IamRole(Resource):
     """A custom role; roles have no labels, so its description says whose it is.
 
-    A role that is deleted can be undeleted for seven days, and its id is taken for 37
-    (cloud.google.com/iam/docs/creating-custom-roles).
+    A role that is deleted can be undeleted for seven days; then it is not seen any more, and yet its id is taken until
+    37 have passed (cloud.google.com/iam/docs/creating-custom-roles).
 
     :param role_id: letters, digits, ``_`` and ``.``.
     :param role_title: what the console shows.
     :param owner: the labels that it would carry if it could.
     :param includes: the permissions, as ``grouped`` has them: these and no others.
     :param stage: of its launch, ``GA``; of an actual one also ``DISABLED``, when it grants nothing, or ``DELETED``.
+    :param etag: of an actual one: which version of it was read.
     """
 
     kind: ClassVar[str] = "iam_role"
@@ -54,6 +75,7 @@ class IamRole(Resource):
     owner: Annotated[Mapping[str, str], Mark.ADDITIVE]
     includes: Mapping[str, str]
     stage: str = "GA"
+    etag: Annotated[bytes, Mark.OUTPUT] = b""
 
     @property
     def name(self) -> str:
@@ -90,16 +112,23 @@ class IamRole(Resource):
         request = iam_admin_v1.CreateRoleRequest(
             parent=f"projects/{self.project_id}", role_id=self.role_id, role=self._message(self.owner)
         )
-        return self._canonical(google.write(google.iam.create_role, request))
+        try:
+            return self._canonical(google.write(google.iam.create_role, request))
+        except GoogleError as error:
+            # So it says while it keeps the id; of a role that can be undeleted it says it, too, which is then seen.
+            if error.status not in _REFUSED or "delet" not in error.said.lower() or self.read(google) is not None:
+                raise
+            raise RoleIsGone(self, error.message) from error
 
     def update(self, google: Google, actual: Self) -> Self:
         from google.cloud import iam_admin_v1
 
         if not actual.is_there:
-            google.write(google.iam.undelete_role, iam_admin_v1.UndeleteRoleRequest(name=self.role))
+            actual = self._undelete(google, actual)
+        # Written upon what was read: where somebody else has changed it since, Google refuses it with a conflict.
         request = iam_admin_v1.UpdateRoleRequest(
             name=self.role,
-            role=self._message({**actual.owner, **self.owner}),
+            role=self._message({**actual.owner, **self.owner}, actual.etag),
             update_mask={"paths": ["title", "description", "included_permissions", "stage"]},
         )
         return self._canonical(google.write(google.iam.update_role, request))
@@ -109,13 +138,25 @@ class IamRole(Resource):
 
         actual = self.read(google)
         if actual is not None and actual.is_there:
-            google.remove(google.iam.delete_role, iam_admin_v1.DeleteRoleRequest(name=self.role))
+            google.remove(google.iam.delete_role, iam_admin_v1.DeleteRoleRequest(name=self.role, etag=actual.etag))
+
+    def _undelete(self, google: Google, actual: Self) -> Self:
+        from google.cloud import iam_admin_v1
+
+        request = iam_admin_v1.UndeleteRoleRequest(name=self.role, etag=actual.etag)
+        try:
+            return self._canonical(google.write(google.iam.undelete_role, request))
+        except GoogleError as error:
+            # Where somebody else was faster, it is refused with a conflict.
+            if error.status not in _REFUSED:
+                raise
+            raise RoleIsGone(self, error.message) from error
 
     @property
     def is_there(self) -> bool:
         return self.stage != DELETED
 
-    def _message(self, owner: Mapping[str, str]) -> iam_admin_v1.Role:
+    def _message(self, owner: Mapping[str, str], etag: bytes = b"") -> iam_admin_v1.Role:
         from google.cloud import iam_admin_v1
 
         return iam_admin_v1.Role(
@@ -123,6 +164,7 @@ class IamRole(Resource):
             description=as_description(owner),
             included_permissions=sorted(ungrouped(self.includes)),
             stage=getattr(iam_admin_v1.Role.RoleLaunchStage, self.stage),
+            etag=etag,
         )
 
     def _canonical(self, role: iam_admin_v1.Role) -> Self:
@@ -133,5 +175,6 @@ class IamRole(Resource):
             owner=owner,
             includes=grouped(role.included_permissions),
             stage=DELETED if role.deleted else role.stage.name,
+            etag=role.etag,
             ours=is_ours(owner, self.owner),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
+from octue_action.quirks import APIS_ARE_BEING_SWITCHED, Quirk
 from octue_action.resource import Mark, Permissions, Resource
 
 if TYPE_CHECKING:
@@ -80,6 +81,10 @@ class ProjectService(Resource):
         request = service_usage_v1.DisableServiceRequest(name=self._resource_name)
         operation = google.write(google.service_usage.disable_service, request)
         google.finish(google.service_usage, operation, service_usage_v1.DisableServiceResponse)
+
+    @property
+    def passing(self) -> tuple[Quirk, ...]:
+        return (APIS_ARE_BEING_SWITCHED,)
 
     @property
     def _resource_name(self) -> str:

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import google.auth
 import grpc
 import pytest
 import requests
 import yaml
+from google.auth.credentials import Credentials
+from google.auth.exceptions import RefreshError
 from google.cloud import iam_admin_v1
 
 from emulator.errors import ApiError
-from emulator.faults import Fault, Moment
+from emulator.faults import Fault, Moment, denied
 from emulator.rpc import SYSTEM
-from octue_action import bootstrap, permissions
+from octue_action import bootstrap, permissions, project_setup
 from octue_action.failure import Failure
 from tests.runs import REPOSITORY, TOKEN, Job, Run, job_of_small_service
 
+ROOT = Path(__file__).parent.parent.parent
 GOLDEN = Path(__file__).parent / "golden" / "bootstrap.txt"
 OWNER = "user:owner@example.com"
 ROLE = "projects/my-project/roles/octue_deployer"
@@ -65,13 +75,8 @@ def set_up(job: Job, *more: str, owner: str = OWNER, answer: str = "", arguments
     :param answer: to its question.
     """
     world = job.world
-    environment = {
-        "GOOGLE_CLOUD_EMULATOR_HOST": world.address,
-        "GITHUB_API_URL": f"{world.base_url}/api.github.com",
-        bootstrap.TOKEN_VARIABLE: world.tokens.issue_access_token(owner),
-    }
     before, output = len(world.requests), io.StringIO()
-    code = bootstrap.main([*arguments, *more], environment, output, ask=lambda _: answer)
+    code = bootstrap.main([*arguments, *more], environment_of(job, owner), output, ask=lambda _: answer)
     text = output.getvalue()
     assert not TOKEN.search(text)
     writes = [request.method for request in list(world.requests)[before:] if request.writes]
@@ -126,6 +131,102 @@ def test_it_asks_before_it_does_anything(new_job: Job, answer: str, does: bool) 
     assert bool(ended.writes) is does
     assert ended.code == (0 if does else 1)
     assert ("Nothing was changed." in ended.text) is not does
+
+
+ENABLE = "*.ServiceUsage/EnableService"
+IN_PROGRESS = "Another activation or deactivation is in progress for the following service(s): {}."
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.ABORTED])
+def test_while_google_switches_other_apis_it_waits_and_goes_on(new_job: Job, code: grpc.StatusCode) -> None:
+    refusal = ApiError(code, IN_PROGRESS.format("run.googleapis.com"))
+    new_job.world.faults.add(Fault(method=ENABLE, error=refusal, times=3, principal=OWNER))
+    ended = set_up(new_job)
+    assert ended.code == 0, ended.text
+    assert "waiting until Google Cloud has switched the project's other APIs" in ended.text
+    assert set_up(new_job).writes == []
+
+
+def test_a_role_that_policies_do_not_know_yet_is_waited_for(new_job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    iam, asked = new_job.world.iam, 0
+    knows_role = iam.knows_role
+
+    def knows_it_later(role: str) -> bool:
+        nonlocal asked
+        asked += role == ROLE
+        return knows_role(role) and not (role == ROLE and asked <= 3)
+
+    monkeypatch.setattr(iam, "knows_role", knows_it_later)
+    ended = set_up(new_job)
+    assert ended.code == 0, ended.text
+    assert "waiting until policies accept the new role" in ended.text
+    assert new_job.world.policies.members("projects/my-project", ROLE)
+
+
+OCTUE_ROLE = "projects/my-project/roles/octue_service_user"
+DAY = 24 * 60 * 60.0
+
+
+@pytest.mark.parametrize(
+    ("role", "way_out"),
+    [
+        (ROLE, "--deployer=another-deployer"),
+        (OCTUE_ROLE, "--octue-role=projects/my-project/roles/octue_service_user_2"),
+    ],
+)
+def test_a_role_that_was_deleted_a_week_ago_is_told_with_the_way_round_it(
+    new_job: Job, role: str, way_out: str
+) -> None:
+    iam = new_job.world.iam
+    set_up(new_job)
+    iam.delete_role(iam_admin_v1.DeleteRoleRequest(name=role), SYSTEM)
+    new_job.world.clock.advance(8 * DAY)
+
+    ended = set_up(new_job)
+    assert ended.code == 1
+    assert f"The Custom role {role.rpartition('/')[2]} was deleted more than seven days ago" in ended.text
+    assert way_out.replace("another-deployer", "ANOTHER-NAME") in ended.text
+    make = iam_admin_v1.CreateRoleRequest(parent="projects/my-project", role_id="octue_service_user_2")
+    iam.create_role(make, SYSTEM)
+    assert set_up(new_job, way_out).code == 0
+
+
+def test_a_role_that_was_deleted_today_is_taken_back(new_job: Job) -> None:
+    set_up(new_job)
+    new_job.world.iam.delete_role(iam_admin_v1.DeleteRoleRequest(name=ROLE), SYSTEM)
+    ended = set_up(new_job)
+    assert ended.code == 0, ended.text
+    assert "google.iam.admin.v1.IAM/UndeleteRole" in ended.writes
+
+
+SECOND = ("--repository=my-org/second", "--repository-id=2", "--owner-id=3")
+OF_ITS_OWN = ("--provider=octue-second", "--deployer=deployer-second")
+
+
+def test_two_repositories_of_one_project_each_keep_their_own_permissions(new_job: Job) -> None:
+    first, second = ("--no-destroy",), (*SECOND, *OF_ITS_OWN)
+    assert (set_up(new_job, *first).code, set_up(new_job, *second).code) == (0, 0)
+    assert (set_up(new_job, *first).writes, set_up(new_job, *second).writes) == ([], [])
+
+    assert included(new_job, ROLE) == {*project_setup.deployers_permissions(destroys=False)}
+    assert included(new_job, f"{ROLE}_second") == {*permissions.DEPLOYER}
+    has = new_job.world.policies.members
+    project, account = "projects/my-project", "serviceAccount:{}@my-project.iam.gserviceaccount.com"
+    assert has(project, ROLE) == {account.format("deployer")}
+    assert has(project, f"{ROLE}_second") == {account.format("deployer-second")}
+
+
+def test_a_second_repository_that_has_no_names_of_its_own_is_told_to_take_some(new_job: Job) -> None:
+    set_up(new_job)
+    ended = set_up(new_job, *SECOND)
+    assert (ended.code, ended.writes) == (1, [])
+    assert "The Custom role octue_deployer exists already, and this command did not make it." in ended.text
+    assert "give my-org/second its own:\n--provider=ANOTHER-NAME --deployer=ANOTHER-NAME" in ended.text
+
+
+def included(job: Job, role: str) -> set[str]:
+    """The permissions of a role."""
+    return {*job.world.iam.get_role(iam_admin_v1.GetRoleRequest(name=role), SYSTEM).included_permissions}
 
 
 def test_what_people_read_of_it(new_job: Job) -> None:
@@ -184,6 +285,28 @@ def test_who_may_not_do_it_is_told_all_that_is_lacking_and_nothing_is_changed(ne
     assert "--role=roles/iam.roleAdmin" in ended.text
 
 
+def test_every_permission_that_it_takes_is_in_a_role_that_it_names() -> None:
+    given = project_setup.ProjectSetup(
+        project_id="my-project",
+        project_number="1",
+        repository="a/b",
+        repository_id="2",
+        owner_id="3",
+        region="europe-west1",
+        services=("sum",),
+    )
+    asked = {
+        need.permission
+        for resource in project_setup.resources(given)
+        for action in ("create", "update")
+        for need in resource.needs(action)
+    }
+    remedies = {permission: bootstrap.missing_permissions({permission: ""}, "p").remedy for permission in asked}
+
+    assert len(asked) > 20
+    assert [permission for permission, remedy in remedies.items() if "--role=roles/owner" in remedy] == []
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -194,6 +317,7 @@ def test_who_may_not_do_it_is_told_all_that_is_lacking_and_nothing_is_changed(ne
         ("--repository-id=one",),
         ("--provider=gcp-mine",),
         ("--deployer=x",),
+        ("--deployer=builder",),
         ("--surprise",),
     ],
     ids=lambda wrong: wrong[0],
@@ -216,13 +340,145 @@ def test_a_private_repository_is_told_how_its_numbers_are_found(new_job: Job) ->
     assert set_up(new_job, "--repository=my-org/hidden", "--repository-id=1", "--owner-id=2", "--dry-run").code == 0
 
 
+@pytest.mark.parametrize(
+    ("region", "told"),
+    [
+        ("euorpe-west1", ["'euorpe-west1': there is no such region.", "Perhaps you meant `europe-west1`"]),
+        ("europe-west1-b", ["'europe-west1-b': it is a zone.", "Perhaps you meant `europe-west1`."]),
+        ("us-central2", ["neither Cloud Run nor Eventarc serves", "one of the nearest that both serve, `--region="]),
+    ],
+)
+def test_a_region_that_nothing_can_run_in_is_refused_with_those_that_are_meant_or_near(
+    new_job: Job, region: str, told: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = len(new_job.world.requests)
+    ended = set_up(new_job, f"--region={region}")
+    assert ended.code == bootstrap.BAD_ARGUMENTS
+    assert len(new_job.world.requests) == before
+    error = capsys.readouterr().err
+    assert [words for words in told if words not in error] == []
+
+
+def test_a_region_that_came_after_the_table_is_let_through(new_job: Job) -> None:
+    assert set_up(new_job, "--region=us-east10", "--dry-run").code == 0
+
+
+def test_a_project_that_is_not_there_to_be_seen_is_told_as_such(new_job: Job) -> None:
+    ended = set_up(new_job, "--project=mispelt-project")
+    assert (ended.code, ended.writes) == (1, [])
+    assert "There is no project mispelt-project, or you may not see it." in ended.text
+    assert "gcloud projects list" in ended.text
+
+
+def test_that_it_may_not_be_asked_who_may_do_what_is_told_in_plain_words(new_job: Job) -> None:
+    set_up(new_job)
+    new_job.world.iam.delete_role(iam_admin_v1.DeleteRoleRequest(name=ROLE), SYSTEM)
+    asked = "google.cloud.resourcemanager.v3.Projects/TestIamPermissions"
+    new_job.world.faults.add(denied(asked, principal=OWNER))
+    ended = set_up(new_job)
+    assert (ended.code, ended.writes) == (1, [])
+    assert "You may not do all that this needs in the project my-project." in ended.text
+    assert "--role=roles/browser" in ended.text
+
+
+class SignedOut(Credentials):
+    """Application Default Credentials that have ended."""
+
+    def refresh(self, request: Any) -> None:  # noqa: ARG002 - google-auth's signature
+        raise RefreshError("Reauthentication is needed.")
+
+
+class SignedOutMeanwhile(Credentials):
+    """Those that end when they are first used over HTTP."""
+
+    def refresh(self, request: Any) -> None:
+        """The token stands already."""
+
+    def before_request(self, *_: Any) -> None:
+        raise RefreshError("Reauthentication is needed.")
+
+
+@pytest.mark.parametrize("kind", [SignedOut, SignedOutMeanwhile])
+def test_credentials_that_have_ended_are_told_with_the_way_to_sign_in_again(
+    new_job: Job, kind: type[Credentials], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(new_job)
+    found = kind()
+    if kind is SignedOutMeanwhile:
+        found.token = new_job.world.tokens.issue_access_token(OWNER)
+    monkeypatch.setattr(google.auth, "default", lambda **_: (found, "my-project"))
+    ended = set_up(new_job, owner="")
+    assert (ended.code, ended.writes) == (bootstrap.FAILURE, [])
+    assert "Google Cloud does not accept your credentials" in ended.text
+    assert ended.text.rstrip().endswith("gcloud auth application-default login")
+
+
+def test_who_interrupts_the_question_has_changed_nothing(new_job: Job) -> None:
+    def interrupt(_: str) -> str:
+        raise KeyboardInterrupt
+
+    output = io.StringIO()
+    code = bootstrap.main(ARGUMENTS[:-1], environment_of(new_job), output, ask=interrupt)
+    assert code == 128 + signal.SIGINT
+    assert output.getvalue().endswith("Interrupted. Nothing was changed.\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_at_the_keyboard_a_signal_ends_it_at_once(new_job: Job, number: signal.Signals) -> None:
+    with at_keyboard(new_job) as process:
+        begin = time.monotonic()
+        process.send_signal(number)
+        process.wait(timeout=20)
+        text, error = process.communicate()
+    assert time.monotonic() - begin < 3
+    assert (process.returncode, error) == (128 + number, b"")
+    assert text.endswith(b"Interrupted. Nothing was changed.\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "told"), [(b"no\n", 1, b"Nothing was changed."), (b"", 1, b"Nobody is there")]
+)
+def test_at_the_keyboard_it_takes_no_for_an_answer_and_silence_too(
+    new_job: Job, typed: bytes, code: int, told: bytes
+) -> None:
+    with at_keyboard(new_job) as process:
+        text, error = process.communicate(typed, timeout=20)
+    assert (process.returncode, error) == (code, b"")
+    assert told in text
+
+
+@contextlib.contextmanager
+def at_keyboard(job: Job) -> Iterator[subprocess.Popen[bytes]]:
+    """The command as a process of its own, which has put its question."""
+    command = [sys.executable, "-m", "octue_action.bootstrap", *ARGUMENTS[:-1]]
+    pipe = subprocess.PIPE
+    environment = {"PATH": os.environ["PATH"], **environment_of(job)}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, bufsize=0, stdin=pipe, stdout=pipe, stderr=pipe
+    ) as process:
+        assert process.stdout is not None
+        read = b""
+        while not read.endswith(b"[y/N] "):
+            letters = process.stdout.read(1)
+            assert letters, "it has ended"
+            read += letters
+        yield process
+
+
+def environment_of(job: Job, owner: str = OWNER) -> dict[str, str]:
+    """The variables with which somebody runs the command; without a token where nobody is named."""
+    world = job.world
+    token = {bootstrap.TOKEN_VARIABLE: world.tokens.issue_access_token(owner)} if owner else {}
+    return {
+        "GOOGLE_CLOUD_EMULATOR_HOST": world.address,
+        "GITHUB_API_URL": f"{world.base_url}/api.github.com",
+        **token,
+    }
+
+
 def test_credentials_that_are_refused_are_told_with_the_way_to_sign_in_again(new_job: Job) -> None:
     output = io.StringIO()
-    environment = {
-        "GOOGLE_CLOUD_EMULATOR_HOST": new_job.world.address,
-        "GITHUB_API_URL": f"{new_job.world.base_url}/api.github.com",
-        bootstrap.TOKEN_VARIABLE: "ya29.not-a-token",
-    }
+    environment = {**environment_of(new_job), bootstrap.TOKEN_VARIABLE: "ya29.not-a-token"}
     assert bootstrap.main(ARGUMENTS, environment, output) == bootstrap.FAILURE
     assert "Google Cloud does not accept your credentials" in output.getvalue()
     assert "gcloud auth application-default login" in output.getvalue()
@@ -254,9 +510,8 @@ def let(job: Job, included: Iterable[str]) -> None:
 
 def test_its_role_has_what_all_modes_need_and_no_more(prepared: tuple[Job, dict[str, str]]) -> None:
     job, _ = prepared
-    role = job.world.iam.get_role(iam_admin_v1.GetRoleRequest(name=ROLE), SYSTEM)
     by_the_grant = {"resourcemanager.projects.getIamPolicy", permissions.GRANT}
-    assert {*role.included_permissions} == {*permissions.ALL} - by_the_grant
+    assert included(job, ROLE) == {*permissions.ALL} - by_the_grant
 
 
 @pytest.mark.parametrize(

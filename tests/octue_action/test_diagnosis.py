@@ -273,6 +273,14 @@ def test_a_permission_whose_role_would_allow_far_more_is_granted_by_itself() -> 
     )
 
 
+def test_a_permission_is_added_to_the_role_of_the_account_that_lacks_it() -> None:
+    lacking = denied("", permission="iam.serviceAccounts.update")
+    another = diagnose(lacking, caller="serviceAccount:deployer-2@my-project.iam.gserviceaccount.com")
+
+    assert another is not None
+    assert another.remedy.startswith("gcloud iam roles update octue_deployer_2 --project=my-project ")
+
+
 def test_every_permission_that_a_deployer_needs_has_a_remedy_that_names_it_or_its_role() -> None:
     remedies = {permission: remedy(denied("", permission=permission)) for permission in ALL}
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from octue_action import names
 
+account_ids = st.from_regex(r"[a-z][a-z0-9-]{4,28}[a-z0-9]", fullmatch=True)
 service_names = st.from_regex(r"[a-z]([a-z0-9-]{0,47}[a-z0-9])?", fullmatch=True)
 
 
@@ -39,6 +40,17 @@ def test_a_service_id_is_the_name_based_uuid_of_the_cloud_run_services_full_name
     name = "//run.googleapis.com/projects/my-project/locations/europe-west1/services/my-org-sum"
     expected = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
     assert names.service_id("my-project", "europe-west1", "my-org-sum") == expected
+
+
+@given(account_ids, account_ids)
+def test_two_deployers_never_share_a_role_and_its_id_is_legal(one: str, other: str) -> None:
+    assume(one != other)
+    assert names.deployer_role_id(one) != names.deployer_role_id(other)
+    assert re.fullmatch(r"[A-Za-z0-9_.]{3,64}", names.deployer_role_id(one))
+
+
+def test_the_usual_deployer_has_the_role_that_is_called_after_it() -> None:
+    assert names.deployer_role_id("deployer") == "octue_deployer"
 
 
 def test_a_topic_carries_the_service_id() -> None:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import celpy
-import pytest
 from celpy.adapter import json_to_cel
 
 from octue_action import auth, names, permissions, project_setup
@@ -122,6 +121,10 @@ def test_only_the_identities_of_the_repository_may_act_as_the_deployer() -> None
     assert acting.member.endswith("/workloadIdentityPools/github/attribute.repository_id/1296269")
 
 
+def test_of_the_roles_that_are_granted_only_those_that_it_makes_itself_may_be_new() -> None:
+    assert {m.role for m in members(setup()) if m.role_may_be_new} == {"projects/my-project/roles/octue_deployer"}
+
+
 def test_the_graph_has_an_order_in_which_everything_stands_that_something_needs() -> None:
     made = resources(setup(services=("sum",)))
     addresses = [resource.address for resource in made]
@@ -140,18 +143,33 @@ def test_the_images_of_a_service_are_where_its_deployment_looks_for_them() -> No
     assert images.labels == names.labels("my-org-sum", "1296269")
 
 
-def test_a_second_repository_has_a_provider_and_a_deployer_of_its_own_beside_what_is_shared() -> None:
+def test_a_second_repository_has_a_provider_and_a_deployer_with_its_role_of_its_own_beside_what_is_shared() -> None:
     first = {r.address for r in resources(setup())}
     second = {r.address for r in resources(setup(repository_id="2", provider_id="octue-2", deployer_id="deployer-2"))}
 
     assert {address for address in second - first if not address.startswith("iam_member")} == {
-        "iam_role.octue_deployer_2",
         "workload_identity_provider.octue-2 of github",
+        "iam_role.octue_deployer_2",
         "service_account.deployer-2@my-project.iam.gserviceaccount.com",
     }
 
 
-@pytest.mark.parametrize("kind", ["workload_identity_pool", "iam_role"])
-def test_what_repositories_share_says_of_none_that_it_is_its(kind: str) -> None:
-    owners = [getattr(r, "owner", {}) for r in resources(setup()) if r.kind == kind]
-    assert all(owner == {"managed-by": "octue-action"} for owner in owners)
+def test_what_repositories_share_says_of_none_that_it_is_its_and_what_one_has_says_so() -> None:
+    owners = {r.address: dict(getattr(r, "owner", {})) for r in resources(setup())}
+    shared = {"managed-by": "octue-action"}
+
+    assert {address: owner for address, owner in owners.items() if owner} == {
+        "workload_identity_pool.github": shared,
+        "workload_identity_provider.octue of github": {**shared, "github-repository-id": "1296269"},
+        "iam_role.octue_deployer": {**shared, "github-repository-id": "1296269"},
+        "iam_role.octue_service_user": shared,
+        "service_account.deployer@my-project.iam.gserviceaccount.com": {**shared, "github-repository-id": "1296269"},
+        "service_account.builder@my-project.iam.gserviceaccount.com": shared,
+    }
+
+
+def test_no_deployer_can_have_the_builders_account_or_octues_role() -> None:
+    own = {project_setup.BUILDER, project_setup.OCTUE_ROLE}
+    taken = {it for name in project_setup.TAKEN for it in (name, names.deployer_role_id(name))}
+
+    assert own <= taken

@@ -17,6 +17,8 @@ ROLE = "Role projects/p/roles/octue_service_user does not exist in the resource'
 AGENT = "Permission denied while using the Eventarc Service Agent. If you recently started to use Eventarc, it may take"
 ACT_AS = "Permission 'iam.serviceaccounts.actAs' denied on service account a@b (or it may not exist)."
 GET_TOKENS = "Google Cloud Run Service Agent does not have permission to get access tokens for the service account a@b."
+SWITCHING = "Another activation or deactivation is in progress for the following service(s): run.googleapis.com."
+UNSUPPORTED = "Role projects/p/roles/octue_deployer is not supported for this resource."
 PER_MINUTE = "Quota exceeded for quota metric 'M' and limit 'L per minute' of service 's'."
 HIDDEN = "Permission 'iam.serviceAccounts.get' denied on resource (or it may not exist)."
 RECEIVE = 'Permission "eventarc.events.receiveEvent" denied on "a@b"'
@@ -67,6 +69,19 @@ CASES: dict[str, tuple[list[Failure], list[Failure]]] = {
     "POOL_NOT_YET_IN_POLICIES": (
         [error("INVALID_ARGUMENT", POOL)],
         [error("INVALID_ARGUMENT", ACCOUNT), error("NOT_FOUND", POOL)],
+    ),
+    "ROLE_NOT_YET_IN_POLICIES": (
+        [
+            error("INVALID_ARGUMENT", ROLE),
+            error("INVALID_ARGUMENT", "Role (projects/p/roles/r) does not exist in the resource's hierarchy."),
+            error("NOT_FOUND", ROLE),
+            error("INVALID_ARGUMENT", UNSUPPORTED),
+        ],
+        [error("INVALID_ARGUMENT", ACCOUNT), error("INVALID_ARGUMENT", "no"), error("PERMISSION_DENIED", ROLE)],
+    ),
+    "APIS_ARE_BEING_SWITCHED": (
+        [error("FAILED_PRECONDITION", SWITCHING), error("ABORTED", SWITCHING), error("INVALID_ARGUMENT", SWITCHING)],
+        [error("FAILED_PRECONDITION", "Billing account is not found."), error("PERMISSION_DENIED", SWITCHING)],
     ),
     "OPERATION_NOT_YET_VISIBLE": (
         [error("NOT_FOUND", method="get_operation"), error("NOT_FOUND", method="wait_operation")],
@@ -176,6 +191,19 @@ def test_a_quirk_is_that_refusal_and_no_other(name: str) -> None:
     assert [ALL[name].holds(failure) for failure in others] == [False] * len(others)
 
 
+def test_a_quirk_can_be_of_one_thing_that_the_refusal_names() -> None:
+    quirk = quirks.ROLE_NOT_YET_IN_POLICIES.naming("projects/p/roles/octue_deployer")
+    others = [UNSUPPORTED.replace("octue_deployer", other) for other in ("octue_deployer_2", "octue_deployer.2", "x")]
+
+    assert quirk.holds(error("INVALID_ARGUMENT", UNSUPPORTED))
+    assert quirk.holds(
+        error("INVALID_ARGUMENT", "Role (projects/p/roles/octue_deployer) does not exist in the resource's hierarchy.")
+    )
+    assert not any(quirk.holds(error("INVALID_ARGUMENT", other)) for other in others)
+    assert not quirk.holds(error("PERMISSION_DENIED", UNSUPPORTED))
+    assert (quirk.told, quirk.seconds) == (quirks.ROLE_NOT_YET_IN_POLICIES.told, 5 * 60.0)
+
+
 MINUTE = 60.0
 WAITS = {
     "OUTAGE": (1 * MINUTE, None),
@@ -183,6 +211,8 @@ WAITS = {
     "TOKEN_REFUSED": (1 * MINUTE, 1),
     "API_NOT_YET_ON": (5 * MINUTE, None),
     "POOL_NOT_YET_IN_POLICIES": (5 * MINUTE, None),
+    "ROLE_NOT_YET_IN_POLICIES": (5 * MINUTE, None),
+    "APIS_ARE_BEING_SWITCHED": (5 * MINUTE, None),
     "OPERATION_NOT_YET_VISIBLE": (1 * MINUTE, None),
     "SERVICE_ACCOUNT_NOT_YET_IN_POLICIES": (7 * MINUTE, None),
     "SERVICE_ACCOUNT_NOT_YET_USABLE": (7 * MINUTE, None),
@@ -213,6 +243,8 @@ def test_a_quirk_is_waited_for_as_long_and_as_often_as_was_seen_to_be_needed(nam
 
 OF_KINDS = (
     "POOL_NOT_YET_IN_POLICIES",
+    "ROLE_NOT_YET_IN_POLICIES",
+    "APIS_ARE_BEING_SWITCHED",
     "SERVICE_ACCOUNT_NOT_YET_IN_POLICIES",
     "SERVICE_ACCOUNT_NOT_YET_USABLE",
     "CLOUD_RUN_AGENT_NOT_READY",

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -257,7 +257,7 @@ def test_a_role_that_is_deleted_grants_nothing_and_can_be_taken_back(
     assert iam.get_role(request={"name": MY_ROLE}).deleted
     assert MY_ROLE not in {role.name for role in iam.list_roles(request={"parent": PROJECT})}
     assert MY_ROLE in {role.name for role in iam.list_roles(request={"parent": PROJECT, "show_deleted": True})}
-    with pytest.raises(exceptions.FailedPrecondition, match=r"role_id \(my_role\) which has been marked for deletion"):
+    with pytest.raises(exceptions.FailedPrecondition, match=r"role_id \(my_role\) where there is an existing role"):
         make_role(iam, "run.services.get")
     with pytest.raises(exceptions.FailedPrecondition, match="deleted"):
         iam.update_role(request={"name": MY_ROLE, "role": {"title": "New"}})
@@ -269,6 +269,37 @@ def test_a_role_that_is_deleted_grants_nothing_and_can_be_taken_back(
     assert access.holds(anna, "run.services.get", PROJECT)
     with pytest.raises(exceptions.FailedPrecondition, match="not deleted"):
         iam.undelete_role(request={"name": MY_ROLE})
+
+
+def test_a_role_that_was_deleted_is_not_seen_after_a_week_and_its_id_is_free_after_a_month_more(
+    emulator: Emulator, open_channel: Callable[[str], grpc.Channel]
+) -> None:
+    def client_after(days: int) -> iam_admin_v1.IAMClient:
+        emulator.world.clock.advance(days * 24 * 60 * 60.0)
+        token = emulator.world.tokens.issue_access_token("user:owner@example.com")
+        return iam_admin_v1.IAMClient(transport=IAMGrpcTransport(channel=open_channel(token)))
+
+    iam = client_after(0)
+    make_role(iam, "run.services.get")
+    iam.delete_role(request={"name": MY_ROLE})
+
+    policy = emulator.world.policies.get(PROJECT)
+    policy.bindings.add(role=MY_ROLE, members=["user:anna@example.com"])
+    emulator.world.policies.seed(PROJECT, policy)
+
+    assert emulator.world.policies.members(PROJECT, MY_ROLE)
+    iam = client_after(8)
+    assert not emulator.world.policies.members(PROJECT, MY_ROLE)
+    assert MY_ROLE not in {role.name for role in iam.list_roles(request={"parent": PROJECT, "show_deleted": True})}
+    for call in (iam.get_role, iam.undelete_role):
+        with pytest.raises(exceptions.NotFound):
+            call(request={"name": MY_ROLE})
+    with pytest.raises(exceptions.FailedPrecondition, match=r"role_id \(my_role\) which has been marked for deletion"):
+        make_role(iam, "run.services.get")
+
+    iam = client_after(30)
+    make_role(iam, "run.services.get")
+    assert not iam.get_role(request={"name": MY_ROLE}).deleted
 
 
 def test_the_list_of_roles_says_what_they_include_where_it_is_asked_for(iam: iam_admin_v1.IAMClient) -> None:

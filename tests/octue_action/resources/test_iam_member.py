@@ -7,12 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+import grpc
 import pytest
 from google.iam.v1 import policy_pb2
 from google.type import expr_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emulator.errors import ApiError
+from emulator.faults import Fault
 from emulator.world import World
 from octue_action import quirks
 from octue_action.apply import Status, apply
@@ -23,7 +26,7 @@ from octue_action.plan import make_plan
 from octue_action.resources.iam_member import IamMember, add_member, remove_member
 from octue_action.resources.service_account import ServiceAccount
 from tests.clocks import SimulatedClock
-from tests.octue_action.resources.kinds import LABELS, PROJECT, STANDING, policy_of, set_policy
+from tests.octue_action.resources.kinds import LABELS, OWNER, PROJECT, STANDING, policy_of, set_policy
 
 ROLE = f"projects/{PROJECT}/roles/octue_service_user"
 MEMBER = "serviceAccount:sum@my-project.iam.gserviceaccount.com"
@@ -237,6 +240,28 @@ def test_a_member_that_google_does_not_know_yet_is_waited_for(
     wanted = IamMember(resource=f"projects/{PROJECT}", role=ROLE, member=f"serviceAccount:{account.email}")
     (outcome,) = apply(make_plan([wanted], google, adopt=False), google, lambda _: None)
     assert outcome.status is Status.APPLIED
+
+
+NOT_THERE = "Role {} does not exist in the resource's hierarchy."
+SET_POLICY = "google.cloud.resourcemanager.v3.Projects/SetIamPolicy"
+
+
+@pytest.mark.parametrize(
+    ("refused", "may_be_new", "status"),
+    [
+        (ROLE, True, Status.APPLIED),
+        (ROLE, False, Status.FAILED),
+        (f"{ROLE}_of_others", True, Status.FAILED),
+    ],
+)
+def test_a_role_is_waited_for_where_it_may_be_new_and_is_the_one_that_is_not_there(
+    google: Google, world: World, name: str, refused: str, may_be_new: bool, status: Status
+) -> None:
+    refusal = ApiError(grpc.StatusCode.INVALID_ARGUMENT, NOT_THERE.format(refused))
+    world.faults.add(Fault(method=SET_POLICY, error=refusal, principal=OWNER))
+    wanted = member(f"projects/{PROJECT}", name, role_may_be_new=may_be_new)
+    (outcome,) = apply(make_plan([wanted], google, adopt=False), google, lambda _: None)
+    assert outcome.status is status
 
 
 def test_a_member_that_is_no_member_is_not_waited_for(google: Google) -> None:
