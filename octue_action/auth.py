@@ -21,6 +21,7 @@ from octue_action.diagnosis import explain
 from octue_action.failure import Failure, GoogleError
 from octue_action.github_context import GARBAGE, is_from_fork, json_file
 from octue_action.google import SCOPE, session_for
+from octue_action.permissions import EVENTS
 from octue_action.problems import Rejected
 from octue_action.redaction import redacted
 
@@ -381,7 +382,7 @@ def _recommended(github: GitHubContext) -> Mapping[str, tuple[str, ...]]:
         "repository_owner_id": (github.repository_owner_id,),
         "repository_id": (github.repository_id,),
         "ref": ("refs/heads/main",),
-        "event_name": ("push", "schedule", "workflow_dispatch"),
+        "event_name": EVENTS,
     }
 
 

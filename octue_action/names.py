@@ -60,6 +60,15 @@ def service_account_email(account_id: str, project_id: str) -> str:
     return f"{account_id}@{f'{project}.{domain}' if domain else project}.iam.gserviceaccount.com"
 
 
+def project_of(email: str) -> str:
+    """The project of a service account; ``-``, which stands for any, where its e-mail does not say it."""
+    named = email.partition("@")[2].removesuffix(".iam.gserviceaccount.com")
+    if named.endswith("gserviceaccount.com"):
+        return "-"
+    project, _, domain = named.partition(".")
+    return f"{domain}:{project}" if domain else project
+
+
 def artifact_repository(service: str) -> str:
     """The Artifact Registry repository that keeps the service's images."""
     return service

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+EVENTS = ("push", "schedule", "workflow_dispatch")
+"""The events of GitHub's, on the main branch, whose runs are let in."""
+
 PLAN = (
     "artifactregistry.repositories.get",
     "artifactregistry.tags.get",

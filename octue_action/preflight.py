@@ -247,11 +247,14 @@ def _account(lack: Lack) -> str:
 
 
 def _held_on(resource: str, asked: Sequence[str], google: Google) -> frozenset[str] | None:
-    """Those of the permissions that the caller has on one thing; None where there is no such thing to be seen."""
+    """Those of the permissions that the caller has on one thing; None where there is no such thing to be seen.
+
+    All of them where that cannot be asked: nothing is refused for what is not known.
+    """
     try:
         return google.held(resource, asked)
-    except GoogleError:
-        return None
+    except GoogleError as error:
+        return None if error.status in {"NOT_FOUND", "PERMISSION_DENIED"} else frozenset(asked)
 
 
 def _disabled_api(error: GoogleError) -> str:

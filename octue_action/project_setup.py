@@ -51,9 +51,6 @@ ATTRIBUTE_MAPPING: Mapping[str, str] = {
     "attribute.repository_id": "assertion.repository_id",
 }
 
-EVENTS = ("push", "schedule", "workflow_dispatch")
-"""The events of the main branch that are let in."""
-
 BUILDER_ROLES = ("roles/artifactregistry.writer", "roles/logging.logWriter", "roles/run.developer")
 """To push images, to write the log of a build, and to update the service after a push."""
 
@@ -148,7 +145,7 @@ def attribute_condition(owner_id: str, repository_id: str, branch: str = "main",
     https://cloud.google.com/iam/docs/workload-identity-federation-with-deployment-pipelines#conditions.
     """
     repository = f"assertion.repository_owner_id == '{owner_id}' && assertion.repository_id == '{repository_id}'"
-    listed = ", ".join(f"'{event}'" for event in EVENTS)
+    listed = ", ".join(f"'{event}'" for event in permissions.EVENTS)
     pushed = f"assertion.ref == 'refs/heads/{branch}' && assertion.event_name in [{listed}]"
     if pull_requests:
         return f"{repository} && (assertion.event_name == 'pull_request' || ({pushed}))"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from octue_action import names
 from octue_action.failure import Failure
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ class Resource(ABC):
         needed = tuple(Need(permission, self.own_policy) for permission in self.permissions.of(action))
         if not self.acts_as or action not in {"create", "update", "replace"}:
             return needed
-        return (*needed, Need(ACT_AS, f"projects/-/serviceAccounts/{self.acts_as}"))
+        return (*needed, Need(ACT_AS, f"projects/{names.project_of(self.acts_as)}/serviceAccounts/{self.acts_as}"))
 
     @abstractmethod
     def read(self, google: Google) -> Self | None:

@@ -89,6 +89,9 @@ def test_a_service_account_in_a_domain_scoped_project_has_the_domain_last() -> N
     assert names.service_account_email("sum-account", "my-project") == (
         "sum-account@my-project.iam.gserviceaccount.com"
     )
+    assert names.project_of("sum-account@my-project.iam.gserviceaccount.com") == "my-project"
+    assert names.project_of("sum-account@proj.example.com.iam.gserviceaccount.com") == "example.com:proj"
+    assert names.project_of("123-compute@developer.gserviceaccount.com") == "-"
     assert names.service_account_email("sum-account", "example.com:proj") == (
         "sum-account@proj.example.com.iam.gserviceaccount.com"
     )
