@@ -42,7 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     with contextlib.ExitStack() as stack:
         state = options.state or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="emulator-")))
-        emulator = stack.enter_context(Emulator(_settings(options, state), options.port))
+        try:
+            emulator = stack.enter_context(Emulator(_settings(options, state), options.port))
+        except OSError as error:
+            print(
+                f"Port {options.port} of 127.0.0.1 cannot be had: {error.strerror}. Without --port it is any free one.",
+                file=sys.stderr,
+            )
+            return 2
         try:
             variables = _variables(emulator, options.ref)
         except ApiError as error:

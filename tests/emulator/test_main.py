@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,18 @@ def test_a_ref_that_the_repository_does_not_have_is_explained(tmp_path: Path) ->
 
     assert program.returncode == 2
     assert "octue/example has no refs/heads/none" in program.stderr
+
+
+def test_a_port_that_is_taken_is_explained() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "emulator", "--port", str(port)]
+        program = subprocess.run(command, check=False, capture_output=True, text=True, timeout=20)
+
+    assert program.returncode == 2
+    assert program.stderr == (
+        f"Port {port} of 127.0.0.1 cannot be had: Address already in use. Without --port it is any free one.\n"
+    )
 
 
 def test_of_a_new_project_the_owners_token_is_shown_and_no_provider(tmp_path: Path) -> None:
