@@ -45,8 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             emulator = stack.enter_context(Emulator(_settings(options, state), options.port))
         except OSError as error:
+            why = os.strerror(error.errno or 0)
             print(
-                f"Port {options.port} of 127.0.0.1 cannot be had: {error.strerror}. Without --port it is any free one.",
+                f"Port {options.port} of 127.0.0.1 cannot be had: {why}. Without --port it is any free one.",
                 file=sys.stderr,
             )
             return 2
