@@ -385,7 +385,9 @@ def _answer(run: Run, deployment: Deployment, question: object) -> Asked:
             return Asked(question=question, failure=failure, log=failure.log)
         failure.log_source = service.log_source(service.revision)
         told = run.explain(failure)
-        return Asked(question=question, failure=_with_notices(told, run.settings.sdk_notices), log=told.log)
+        is_explained = told.remedy != failure.remedy
+        notices = () if is_explained else run.settings.sdk_notices
+        return Asked(question=question, failure=_with_notices(told, notices), log=told.log)
     except Failure as failure:
         return Asked(question=question, failure=run.explain(failure))
     except Cancelled:

@@ -495,4 +495,4 @@ def _silence(question: _Question, said: _Said, seconds: float, unsure: GoogleErr
         return NoAnswer(f"{late}, but the service has it and may still be at work.", remedy, said.log)
     doubt = f"Google did not say whether it took the question: {unsure}\n" if unsure else ""
     logs = f"gcloud logging read 'resource.type=\"cloud_run_revision\"' --project={question.project_id} --freshness=1h"
-    return NoAnswer(f"{doubt}{late}, and nothing shows that the service has it. {_CHECKS}", logs)
+    return NoAnswer(f"{doubt}{late}, and nothing shows that the service has it.", f"{_CHECKS}\n{logs}")
