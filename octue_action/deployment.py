@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from octue_action import names, regions
-from octue_action.failure import Failure
+from octue_action.failure import Failure, GoogleError
 from octue_action.graph import walk
 from octue_action.plan import Action, Change, Plan
 from octue_action.resource import Resource, is_ours
@@ -102,6 +103,7 @@ class Existing:
     :param services: the Cloud Run services by full resource name; None for one that is not there.
     :param topics: the project's Pub/Sub topics, where neither says on which one a service is asked.
     :param neighbours: all Cloud Run services of each region, where something is to be destroyed beside them.
+    :param elsewhere: ids of the topics that services in other regions are asked on, as far as that was looked at.
     """
 
     def __init__(
@@ -110,11 +112,13 @@ class Existing:
         services: Mapping[str, run_v2.Service | None],
         topics: Iterable[pubsub.Topic] = (),
         neighbours: Mapping[str, Iterable[run_v2.Service]] | None = None,
+        elsewhere: Iterable[str] = (),
     ) -> None:
         self._triggers = {region: list(listed) for region, listed in triggers.items()}
         self._services = services
         self._topics = list(topics)
         self._neighbours = {region: list(listed) for region, listed in (neighbours or {}).items()}
+        self._elsewhere = frozenset(elsewhere)
 
     @classmethod
     def read(cls, google: Google, settings: Settings) -> Existing:
@@ -148,13 +152,43 @@ class Existing:
             neighbours={region: answers.get(f"services of {parent}", ()) for parent, region in parents.items()},
         )
         project = settings.project_id
+        if settings.mode == "destroy":
+            existing._neighbours |= _services_elsewhere(google, project, parents.values())
         unsaid = [s for s in settings.services if not (s.service_id or existing._said_topic(project, s))]
         if unsaid:
             request = pubsub.ListTopicsRequest(project=f"projects/{project}", page_size=1000)
-            topics = google.list(google.publisher.list_topics, request)
-            used = _used_elsewhere(google, project, unsaid, {topic.name.rpartition("/")[2] for topic in topics})
-            existing._topics = [topic for topic in topics if topic.name.rpartition("/")[2] not in used]
+            existing._topics = google.list(google.publisher.list_topics, request)
+        existing._elsewhere = _asked_elsewhere(google, project, existing._in_question(settings, unsaid))
         return existing
+
+    def _in_question(self, settings: Settings, unsaid: Iterable[ServiceSettings]) -> dict[str, str]:
+        """The topics that are taken, or deleted, only if no service in another region is asked on them.
+
+        :returns: their ids, and of each the region of the service that it is for.
+        """
+        project, found = settings.project_id, dict[str, str]()
+        there = {topic.name.rpartition("/")[2] for topic in self._topics}
+        for service in unsaid:
+            labels = names.labels(service.service, settings.github.repository_id, service.preview)
+            derived = itertools.takewhile(lambda topic_id: topic_id in there, _derived_topics(project, service))
+            found |= dict.fromkeys([*derived, *self._ours(labels)], service.region)
+        for service in settings.services if settings.delete_topic else ():
+            said = names.topic_id(service.service_id) if service.service_id else self._said_topic(project, service)
+            found |= {said: service.region} if said else {}
+        return found
+
+    def _ours(self, labels: Mapping[str, str]) -> list[str]:
+        """The topics for questions that carry these labels."""
+        ours = [topic.name.rpartition("/")[2] for topic in self._topics if is_ours(topic.labels, labels)]
+        return [topic_id for topic_id in ours if _UUID.fullmatch(topic_id.removeprefix(names.TOPIC_PREFIX))]
+
+    def is_asked_elsewhere(self, topic_id: str) -> bool:
+        """Whether a service in another region is asked on a topic, as far as that was looked at."""
+        return topic_id in self._elsewhere
+
+    def own_topic_id(self, project_id: str, service: ServiceSettings) -> str:
+        """The topic of a service that has none yet: made of its name, and on which none in another region is asked."""
+        return next(it for it in _derived_topics(project_id, service) if it not in self._elsewhere)
 
     def service(self, resource_name: str) -> run_v2.Service | None:
         """The Cloud Run service of that full name."""
@@ -177,19 +211,26 @@ class Existing:
         the one that the trigger names, or the service itself, or else the only one with its labels.
         """
         said = self._said_topic(project_id, service)
-        ours = [topic.name.rpartition("/")[2] for topic in self._topics if is_ours(topic.labels, labels)]
-        questions = [topic_id for topic_id in ours if _UUID.fullmatch(topic_id.removeprefix(names.TOPIC_PREFIX))]
+        questions = [topic_id for topic_id in self._ours(labels) if topic_id not in self._elsewhere]
         return said or (questions[0] if len(questions) == 1 else "")
 
-    def users_of_shared(self, service: ServiceSettings) -> list[str]:
-        """The other Cloud Run services that use the images and the account of a service: itself, and its previews."""
-        found = []
-        for other in self._neighbours.get(service.region, ()):
+    def users_of_images(self, service: ServiceSettings) -> list[str]:
+        """The other Cloud Run services of its region that use the images of a service: itself, and its previews."""
+        return sorted(name for name in self._family(service, service.region) if name != service.service)
+
+    def users_of_account(self, service: ServiceSettings) -> list[str]:
+        """The other Cloud Run services that run as the same account, which is the whole project's: in any region."""
+        regions_beside = sorted(self._neighbours.keys() - {service.region})
+        elsewhere = (f"{name} in {region}" for region in regions_beside for name in self._family(service, region))
+        return [*self.users_of_images(service), *elsewhere]
+
+    def _family(self, service: ServiceSettings, region: str) -> Iterator[str]:
+        """The services of a region that are the same as that one, or a preview of it."""
+        for other in self._neighbours.get(region, ()):
             name, preview = other.name.rpartition("/")[2], other.labels.get("octue-preview", "")
             of = name.removesuffix(f"-{preview}") if preview else name
-            if of == service.real_service and name != service.service:
-                found.append(name)
-        return sorted(found)
+            if of == service.real_service:
+                yield name
 
     def _said_topic(self, project_id: str, service: ServiceSettings) -> str:
         trigger = self.trigger_of(service)
@@ -202,29 +243,59 @@ class Existing:
         return names.topic_id(service_id) if _UUID.fullmatch(service_id) else ""
 
 
-def _used_elsewhere(google: Google, project: str, services: Iterable[ServiceSettings], topics: set[str]) -> set[str]:
-    """Those of the topics on which services of the same names are asked that stand in other regions.
+def _services_elsewhere(google: Google, project: str, regions_of_run: Iterable[str]) -> dict[str, list[run_v2.Service]]:
+    """The Cloud Run services of all other regions: some may use the same account.
 
-    On one topic both would answer every question. A topic of a region where the service is gone may go on with it.
+    A region that the project may not use has none.
     """
     from google.cloud import run_v2
 
-    elsewhere = {
-        topic_id: f"projects/{project}/locations/{region}/services/{service.service}"
-        for service in services
-        for region in regions.table()
-        if region != service.region
-        and (topic_id := names.topic_id(names.service_id(project, region, service.service))) in topics
-    }
-    found = walk(
-        {topic_id: set() for topic_id in elsewhere},
-        lambda topic_id: google.find(google.run.get_service, run_v2.GetServiceRequest(name=elsewhere[topic_id])),
-    )
-    return {topic_id for topic_id, service in found.items() if service is not None}
+    others = [it.name for it in regions.table().values() if it.cloud_run and it.name not in regions_of_run]
+
+    def listed(region: str) -> list[run_v2.Service]:
+        request = run_v2.ListServicesRequest(parent=f"projects/{project}/locations/{region}")
+        try:
+            return google.list(google.run.list_services, request)
+        except GoogleError as error:
+            if error.status in {"PERMISSION_DENIED", "NOT_FOUND", "INVALID_ARGUMENT", "FAILED_PRECONDITION"}:
+                return []
+            raise
+
+    return walk({region: set() for region in others}, listed)
+
+
+def _asked_elsewhere(google: Google, project: str, topics: Mapping[str, str]) -> frozenset[str]:
+    """Those of the topics on which a service in another region is asked, too: both would answer every question.
+
+    Eventarc names the subscription of a trigger ``eventarc-<region>-<trigger>-sub-<number>``.
+
+    :param topics: ids, and of each the region of the service that it is for.
+    """
+    from google.pubsub_v1.types import pubsub
+
+    def is_asked_elsewhere(topic_id: str) -> bool:
+        request = pubsub.ListTopicSubscriptionsRequest(topic=f"projects/{project}/topics/{topic_id}")
+        try:
+            names_of_all = google.list(google.publisher.list_topic_subscriptions, request)
+        except GoogleError as error:
+            if error.status == "NOT_FOUND":
+                return False
+            raise
+        ids = [name.rpartition("/")[2] for name in names_of_all]
+        return any(it.startswith("eventarc-") and not it.startswith(f"eventarc-{topics[topic_id]}-") for it in ids)
+
+    found = walk({topic_id: set() for topic_id in topics}, is_asked_elsewhere)
+    return frozenset(topic_id for topic_id, is_asked in found.items() if is_asked)
 
 
 SERVICE_ID = "SERVICE_ID"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def _derived_topics(project_id: str, service: ServiceSettings) -> Iterator[str]:
+    """The topics that a service may have by its name and its region: the first one, and others where that is taken."""
+    numbers = itertools.count(1)
+    return (names.topic_id(names.service_id(project_id, service.region, service.service, n)) for n in numbers)
 
 
 def _resource_name(project_id: str, service: ServiceSettings) -> str:
@@ -251,7 +322,7 @@ def desired(settings: Settings, service: ServiceSettings, existing: Existing) ->
     """
     labels = names.labels(service.service, settings.github.repository_id, service.preview)
     trigger = existing.trigger_of(service)
-    derived = names.topic_id(names.service_id(settings.project_id, service.region, service.service))
+    derived = existing.own_topic_id(settings.project_id, service)
     given = names.topic_id(service.service_id) if service.service_id else ""
     topic_id = given or existing.topic_id(settings.project_id, service, labels) or derived
     topic = PubsubTopic(
@@ -329,19 +400,25 @@ def destroyed(settings: Settings, service: ServiceSettings, existing: Existing) 
     # it says which topic is its own.
     topic = replace(deployment.topic, kept=False, depends_on=_addresses([deployment.service]))
     goes_alone = (r for r in deployment.resources if r.part_of is None and r is not deployment.image)
-    users = existing.users_of_shared(service)
-    use = f"{' and '.join(users)} {'uses' if len(users) == 1 else 'use'} it, too"
-    kept = {shared.address: use for shared in deployment.shared if users}
+    of_images, of_account = existing.users_of_images(service), existing.users_of_account(service)
+    users = {it.address: of_images if isinstance(it, ArtifactRepository) else of_account for it in deployment.shared}
+    kept = {address: _use(listed) for address, listed in users.items() if listed}
     if service.runtime_service_account:
         kept |= {
             r.address: "the account was given to the service, and may have had it before"
             for r in deployment.resources
             if isinstance(r, IamMember) and r.part_of is None
         }
+    if existing.is_asked_elsewhere(topic.topic_id):
+        kept[topic.address] = "a service in another region is asked on it"
     if not settings.delete_topic:
         kept[topic.address] = "its askers know it; `delete_topic: true` deletes it"
     resources = tuple(topic if r is deployment.topic else r for r in goes_alone)
     return deployment, Destruction(resources, kept, _foreign(deployment.service, existing))
+
+
+def _use(users: Sequence[str]) -> str:
+    return f"{' and '.join(users)} {'uses' if len(users) == 1 else 'use'} it, too"
 
 
 def _foreign(service: CloudRunService, existing: Existing) -> tuple[Failure, ...]:

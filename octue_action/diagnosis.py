@@ -151,8 +151,7 @@ def explained(
         if log is not None and log.refusal is not None:
             refused = explain(log.refusal, **about)
             why_no_log = _unread(log.url, refused.remedy if refused else "")
-    elif log is not None and any(_ENDED.search(line) for line in log.lines):
-        # Of a program that goes on, an error in its log says nothing of why it should have ended.
+    elif log is not None and _has_died(log.lines):
         diagnosis = _of_log(log.lines, {"log_url": log.url, "project": project_id, "region": region})
     if diagnosis is None and not failure.aftermath and not (log and log.lines):
         return failure
@@ -237,6 +236,20 @@ def _end_of(log: str) -> int:
     ended = [match.end() for match in _ENDED.finditer(log)]
     return ended[-1] if ended else len(log)
 
+
+def _has_died(lines: Iterable[str]) -> bool:
+    """Whether the container ended with an error and did not come again: of one that goes on, no error says why."""
+    has_died = False
+    for line in lines:
+        if match := _ENDED.search(line):
+            has_died = match["code"] != "0"
+        elif _STARTED.search(line):
+            has_died = False
+    return has_died
+
+
+_STARTED = re.compile(r"Listening at:|[Rr]unning on http|Application startup complete")
+"""What gunicorn, Flask and uvicorn say when they are there."""
 
 _ENDED = re.compile(
     r"^Container (?:called exit\((?P<code>\d{1,3})\)|terminated on signal (?P<signal>\d{1,3}))", re.MULTILINE

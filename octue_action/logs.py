@@ -31,7 +31,7 @@ ENTRIES = 200
 """The most that are read: between those of a build's step there are others."""
 
 LONGEST_LINE = 2_000
-"""Characters of a line that are read: an entry may have 256 KiB, and much is looked for in a line."""
+"""Characters of a line that are kept: an entry may have 256 KiB, and much is looked for in a line."""
 
 PERIOD = datetime.timedelta(days=1)
 """How far back entries are looked for: without a time, all that is kept is searched, and that takes long
@@ -43,9 +43,13 @@ SECONDS = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class LogSource(ABC):
-    """A log in Cloud Logging."""
+    """A log in Cloud Logging.
+
+    :param since: what was written before does not matter; where None, what was written before ``PERIOD``.
+    """
 
     project_id: str
+    since: datetime.datetime | None = None
 
     @property
     @abstractmethod
@@ -187,8 +191,9 @@ def read(google: Google, source: LogSource, hidden: Iterable[str] = ()) -> Log:
                 break
     except (Cancelled, Failure):
         pass
-    shown = [without(redacted(line), hidden) for line in source.chosen(lines)]
-    return Log(source.url, tuple(shown[-LINES:]), refusal if not shown else None)
+    # First hidden, then cut: of a text that is cut in two, the first half would not be known again.
+    shown = [without(redacted(line), hidden)[:LONGEST_LINE] for line in source.chosen(lines)[-LINES:]]
+    return Log(source.url, tuple(shown), refusal if not shown else None)
 
 
 def _newest(google: Google, source: LogSource) -> list[str]:
@@ -197,7 +202,7 @@ def _newest(google: Google, source: LogSource) -> list[str]:
     def list_log_entries(**named: Any) -> Iterator[types.LogEntry]:
         return itertools.islice(google.logging.list_log_entries(**named), ENTRIES)
 
-    since = google.cancellation.date() - PERIOD
+    since = source.since or google.cancellation.date() - PERIOD
     request = types.ListLogEntriesRequest(
         resource_names=[f"projects/{source.project_id}"],
         filter=_all_of(source.filter, f'timestamp>="{since:%Y-%m-%dT%H:%M:%SZ}"'),
@@ -205,7 +210,7 @@ def _newest(google: Google, source: LogSource) -> list[str]:
         page_size=ENTRIES,
     )
     entries = google.list(list_log_entries, request, passing=(quirks.TOKEN_REFUSED,))
-    return [line[:LONGEST_LINE] for entry in reversed(entries) for line in _text(entry).splitlines()]
+    return [line for entry in reversed(entries) for line in _text(entry).splitlines()]
 
 
 def _text(entry: types.LogEntry) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 SUCCESS, FAILURE = 0, 1
 
+_CLOCKS_DIFFER = datetime.timedelta(minutes=1)
+"""By how much the runner's clock may be ahead of Google's."""
+
 Explain = Callable[[Failure], Failure]
 
 
@@ -55,6 +59,11 @@ class Run:
     def cancellation(self) -> Cancellation:
         """What ends it before its time."""
         return self.google.cancellation
+
+    @property
+    def date(self) -> datetime.datetime:
+        """When it began, in UTC."""
+        return self.cancellation.date() - datetime.timedelta(seconds=self.seconds)
 
     @property
     def seconds(self) -> float:
@@ -383,7 +392,7 @@ def _answer(run: Run, deployment: Deployment, question: object) -> Asked:
     except NoAnswer as failure:
         if failure.log:
             return Asked(question=question, failure=failure, log=failure.log)
-        failure.log_source = service.log_source(service.revision)
+        failure.log_source = service.log_source(service.revision, run.date - _CLOCKS_DIFFER)
         told = run.explain(failure)
         is_explained = told.remedy != failure.remedy
         notices = () if is_explained else run.settings.sdk_notices

@@ -24,16 +24,14 @@ def service(namespace: str | None, name: str, preview: str | None = None) -> str
     return "-".join(part for part in (namespace, name, preview) if part)
 
 
-def service_id(project_id: str, region: str, service: str) -> str:
+def service_id(project_id: str, region: str, service: str, number: int = 1) -> str:
     """The UUID of a service that has none yet: always the same for the same service, so no state has to be kept.
 
     :param service: the Cloud Run service's name
+    :param number: another one than 1 where the first is taken
     """
-    return str(
-        uuid.uuid5(
-            uuid.NAMESPACE_URL, f"//run.googleapis.com/projects/{project_id}/locations/{region}/services/{service}"
-        )
-    )
+    name = f"//run.googleapis.com/projects/{project_id}/locations/{region}/services/{service}"
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, name if number == 1 else f"{name}/{number}"))
 
 
 def topic_id(service_id: uuid.UUID | str) -> str:

@@ -132,6 +132,7 @@ OF_METHODS: Mapping[str, str] = {
     "list_log_entries": "logging.logEntries.list",
     "list_revisions": "run.revisions.list",
     "list_services": "run.services.list",
+    "list_topic_subscriptions": "pubsub.topics.get",
     "list_topics": "pubsub.topics.list",
     "list_triggers": "eventarc.triggers.list",
     "patch_service_account": "iam.serviceAccounts.update",

@@ -16,6 +16,8 @@ from octue_action.quirks import CLOUD_RUN_AGENT_NOT_READY, SERVICE_ACCOUNT_NOT_Y
 from octue_action.resource import Mark, Need, Permissions, Resource, diff, is_ours
 
 if TYPE_CHECKING:
+    import datetime
+
     from google.cloud import run_v2
 
     from octue_action.google import Google
@@ -233,9 +235,14 @@ class CloudRunService(Resource):
                 error.metadata["log_url"] = error.log_url = error.log_source.url
             raise
 
-    def log_source(self, revision: str) -> RevisionLog:
-        """The log of a revision; of all of them where it is empty."""
-        return RevisionLog(project_id=self.project_id, location=self.location, service=self.service, revision=revision)
+    def log_source(self, revision: str, since: datetime.datetime | None = None) -> RevisionLog:
+        """The log of a revision; of all of them where it is empty.
+
+        :param since: as of every log.
+        """
+        return RevisionLog(
+            project_id=self.project_id, location=self.location, service=self.service, revision=revision, since=since
+        )
 
     def _failed_revision(self, google: Google, said: str) -> str:
         """The revision that did not become ready; empty where that cannot be seen.

@@ -493,3 +493,29 @@ def test_no_name_in_googles_text_becomes_more_than_a_word_of_the_command(hostile
             outside_quotes,
             re.ASCII,
         )
+
+
+ENDED = ("Container called exit(3).", "ImportError: cannot import name 'url_quote' from 'werkzeug.urls' (/a)")
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_known"),
+    [
+        (("[INFO] Listening at: http://0.0.0.0:8080 (1)", ENDED[1], ENDED[0]), True),
+        ((ENDED[1], ENDED[0], "[INFO] Listening at: http://0.0.0.0:8080 (1)"), False),
+        (("[INFO] Shutting down: Master", "Container called exit(0)."), False),
+        (("Memory limit of 512 MiB exceeded with 530 MiB used.", "Container terminated on signal 9."), True),
+        ((ENDED[1],), False),
+    ],
+    ids=["died", "came again", "was ended", "was killed", "goes on"],
+)
+def test_of_a_service_that_does_not_answer_a_log_says_why_only_where_it_has_died(
+    lines: tuple[str, ...], is_known: bool
+) -> None:
+    failure = Failure("The question was not answered.", "gcloud logging read")
+
+    told = explained(failure, project_id="my-project", log=Log("https://console.cloud.google.com/l", lines))
+
+    assert told.message.startswith("The question was not answered.")
+    assert "From its log:" in told.message
+    assert (told.remedy != failure.remedy) is is_known

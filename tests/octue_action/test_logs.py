@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
@@ -15,7 +16,7 @@ from octue_action import logs, quirks
 from octue_action.cancellation import Cancellation
 from octue_action.failure import GoogleError
 from octue_action.google import Google
-from octue_action.logs import BuildLog, LogSource, RevisionLog, read
+from octue_action.logs import LONGEST_LINE, BuildLog, LogSource, RevisionLog, read
 from tests.clocks import SimulatedClock
 from tests.octue_action.failed_logs import BUILD_LOG, CONTAINERS
 
@@ -157,6 +158,26 @@ def test_a_build_of_one_step_does_not_name_it() -> None:
     lines = ("BUILD", "COPY failed", "ERROR: build step 0 failed", "ERROR")
 
     assert log_of(BUILD, entries(*lines)).lines == ("COPY failed", "ERROR: build step 0 failed")
+
+
+@pytest.mark.parametrize("place", range(LONGEST_LINE - 40, LONGEST_LINE + 5, 5))
+def test_a_secret_that_is_cut_in_two_is_not_shown_either(place: int) -> None:
+    secret = "correct-horse-battery-staple"
+    line = "x" * place + secret + "y" * 100
+
+    (shown,) = log_of(REVISION, entries(line, "Container called exit(1).")[:1], hidden=[secret]).lines
+
+    assert len(shown) <= LONGEST_LINE
+    assert secret[:8] not in shown
+
+
+def test_what_was_written_before_a_given_time_is_not_asked_for() -> None:
+    door = CloudLogging([entries("Container called exit(1).")])
+    since = datetime.datetime(2025, 12, 31, 23, 59, tzinfo=datetime.UTC)
+
+    read(cast(Google, door), replace(REVISION, since=since))
+
+    assert door.requests[0].filter.endswith('AND timestamp>="2025-12-31T23:59:00Z"')
 
 
 def test_of_a_long_log_the_last_lines_are_kept() -> None:

@@ -37,8 +37,7 @@ def explained(line: str, *, is_build: bool = False) -> object:
     """What is said of a failure whose log is fifty lines like this one, read as a run reads them."""
     source = BUILD if is_build else REVISION
     door = cast(Google, CloudLogging([entries(*[line] * 50)]))
-    lines = logs._newest(door, source)
-    source.chosen(lines)
+    lines = logs.read(door, source).lines
     error = GoogleError("build" if is_build else "create_service", "FAILURE", "It failed.", is_of_operation=True)
     return diagnosis.explain(error, project_id="my-project", log=lines)
 

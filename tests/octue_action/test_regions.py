@@ -3,7 +3,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator.errors import invalid_argument
+from emulator.faults import Fault
 from octue_action import regions
 from octue_action.problems import Problem, Rejected
 from octue_action.regions import Region, distance, is_low_carbon, nearest, refuse_high_carbon, refuse_misspelt
@@ -395,7 +397,10 @@ def test_the_notice_is_given_once_for_all_the_services_in_a_region(
 
 
 def run(job: Job, region: str, **inputs: str) -> Run:
-    job.commit({"octue.yaml": OCTUE_YAML.replace("europe-west1", region), "Dockerfile": DOCKERFILE})
+    """A run of the service in that region."""
+    files = {"octue.yaml": OCTUE_YAML.replace("europe-west1", region), "Dockerfile": DOCKERFILE}
+    if {name: (job.workspace / name).read_text() for name in files if (job.workspace / name).exists()} != files:
+        job.commit(files)
     return job.deploy(inputs, event_name="workflow_dispatch")
 
 
@@ -459,18 +464,97 @@ def regions_that_hear(world: Mapping[str, Any], topic: str) -> list[str]:
     return sorted(name.split("/eventarc-")[1].partition("-my-")[0] for name in hearing)
 
 
+A, B, C = "europe-central2", "europe-north1", "europe-west1"
+
+
+def destroy(job: Job, region: str, **inputs: str) -> Run:
+    return run(job, region, mode="destroy", confirm="my-org-sum", **inputs)
+
+
 def test_a_service_does_not_move_with_its_region_and_beside_the_first_one_it_has_a_topic_of_its_own(job: Job) -> None:
     """On one topic both would answer every question."""
-    first, second, again = run(job, "europe-central2"), run(job, "europe-north1"), run(job, "europe-central2")
+    first, second, again = run(job, A), run(job, B), run(job, A)
     assert (first.code, second.code, again.code) == (0, 0, 0)
-    assert regions_that_hear(again.world, first.outputs["topic_name"]) == ["europe-central2"]
-    assert regions_that_hear(again.world, second.outputs["topic_name"]) == ["europe-north1"]
+    assert regions_that_hear(again.world, first.outputs["topic_name"]) == [A]
+    assert regions_that_hear(again.world, second.outputs["topic_name"]) == [B]
     assert again.outputs["topic_name"] == first.outputs["topic_name"]
 
 
+def methods(writes: Iterable[str]) -> set[str]:
+    return {write.rpartition("/")[2] for write in writes}
+
+
+def one_hears_each(job: Job, *regions: str) -> bool:
+    """Whether each region's service has a topic to itself, also after another deployment."""
+    runs = [run(job, region) for region in regions]
+    return all(it.code == 0 for it in runs) and [
+        regions_that_hear(runs[-1].world, it.outputs["topic_name"]) for it in runs
+    ] == [[region] for region in regions]
+
+
+def test_a_topic_that_another_region_has_taken_over_is_not_taken_back(job: Job) -> None:
+    first = run(job, A)
+    destroy(job, A)
+    second = run(job, B)
+
+    assert second.outputs["topic_name"] == first.outputs["topic_name"]
+    assert run(job, A).code == 0
+    assert one_hears_each(job, A, B)
+
+
+def test_a_topic_that_another_region_has_taken_over_is_not_taken_by_a_third(job: Job) -> None:
+    run(job, A)
+    destroy(job, A)
+    run(job, B)
+
+    assert run(job, C).code == 0
+    assert one_hears_each(job, B, C)
+
+
+def test_a_topic_that_was_named_is_not_taken_by_another_region(job: Job) -> None:
+    named = run(job, A, service_id="11111111-2222-4333-8444-555555555555")
+    assert named.code == 0
+
+    assert run(job, B).code == 0
+    assert one_hears_each(job, A, B)
+
+
+def test_a_topic_whose_service_never_came_is_left_to_who_has_taken_it(job: Job) -> None:
+    refusal = Fault(method="*Services/CreateService", error=invalid_argument("Not today."), times=1)
+    job.world.faults.add(refusal)
+    assert run(job, A).code == 1
+
+    assert run(job, B).code == 0
+    assert run(job, A).code == 0
+    assert one_hears_each(job, A, B)
+
+
+def test_what_another_region_still_uses_stays_when_a_service_is_destroyed(job: Job) -> None:
+    run(job, A)
+    run(job, B)
+
+    destroyed = destroy(job, A)
+
+    assert destroyed.code == 0
+    assert f"my-org-sum in {B} uses it, too" in destroyed.readable
+    assert methods(destroyed.writes) == {"DeleteBuildTrigger", "DeleteRepository", "DeleteService", "DeleteTrigger"}
+
+
+def test_a_topic_that_another_region_has_taken_over_is_not_deleted_from_the_first(job: Job) -> None:
+    run(job, A)
+    destroy(job, A)
+    moved = run(job, B)
+
+    cleaned = destroy(job, A, delete_topic="true")
+
+    assert cleaned.code == 0
+    assert regions_that_hear(cleaned.world, moved.outputs["topic_name"]) == [B]
+    assert methods(cleaned.writes) == set()
+
+
 def test_destroyed_first_it_is_in_the_new_region_alone_and_on_the_same_topic(job: Job) -> None:
-    first = run(job, "europe-central2")
+    first = run(job, A)
     destroyed = job.deploy({"mode": "destroy", "confirm": "my-org-sum", "region_policy": "low-carbon"})
-    second = run(job, "europe-north1", region_policy="low-carbon")
+    second = run(job, B, region_policy="low-carbon")
     assert (first.code, destroyed.code, second.code) == (0, 0, 0)
-    assert regions_that_hear(second.world, first.outputs["topic_name"]) == ["europe-north1"]
+    assert regions_that_hear(second.world, first.outputs["topic_name"]) == [B]
