@@ -237,8 +237,8 @@ class _Command:
 
     def _unseen(self, failure: GoogleError) -> Failure:
         """The same of the first question, which a project that is not there is refused like one of somebody else's."""
-        is_off = failure.reason == "SERVICE_DISABLED"
-        if is_off or failure.status not in {"PERMISSION_DENIED", "NOT_FOUND"}:
+        is_of_project = failure.reason not in {*_OF_CREDENTIALS, "SERVICE_DISABLED"}
+        if not is_of_project or failure.status not in {"PERMISSION_DENIED", "NOT_FOUND"}:
             return self._explained(failure)
         return Failure(
             f"There is no project {self._given.project}, or you may not see it.\nGoogle's answer: {failure.message}",
@@ -273,6 +273,8 @@ def _at_keyboard(cancellation: Cancellation) -> Ask:
     """
 
     def ask(question: str) -> str:
+        if sys.stdin is None or sys.stdin.closed:
+            raise EOFError
         sys.stdout.write(question)
         sys.stdout.flush()
         while not select.select([sys.stdin], [], [], _KEYBOARD_SECONDS)[0]:
@@ -286,6 +288,9 @@ def _at_keyboard(cancellation: Cancellation) -> Ask:
 
 
 _KEYBOARD_SECONDS = 0.1
+
+_OF_CREDENTIALS = ("USER_PROJECT_DENIED", "ACCESS_TOKEN_SCOPE_INSUFFICIENT")
+"""Reasons for which Google refuses whoever asks, whatever they ask for (google.api.ErrorReason)."""
 
 
 def missing_permissions(lacking: Mapping[str, str], project_id: str) -> Failure:

@@ -508,7 +508,8 @@ KNOWN: tuple[Known, ...] = (
     Known(
         status="PERMISSION_DENIED",
         cause="{who} lacks the permission {lacking}, or what it is needed for does not exist. Whoever owns the project "
-        "adds it to the deployer's role with the command below; some minutes later run the job again.",
+        "adds it to the role that it has there with the command below, which names the one that the set-up makes; some "
+        "minutes later run the job again.",
         remedy="gcloud iam roles update {deployer_role} --project={project} --add-permissions={permission}",
     ),
     Known(

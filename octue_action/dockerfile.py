@@ -22,7 +22,10 @@ _LONGEST_COMMAND = 20_000
 _MAXIMUM_FOLDERS = 20
 _FLAG = re.compile(r"--[a-z-]+(=\S*)?\s+")
 _FROM_FLAG = re.compile(r"(?:--|,)from=([^\s,]+)")
-_FETCHES = re.compile(r"\b(git|curl|wget|gsutil|gcloud|aws|unzip|tar)\s")
+_OVERRULED = re.compile(r"--no-deps|\b(flask|gunicorn|werkzeug)\b", re.IGNORECASE)
+_INSTALLERS = re.compile(
+    r"(pip[0-9.]*|poetry|uv|pipenv|pdm|apt|apt-get|apk|mkdir|chmod|chown|(user|group)add|add(user|group)|rm|echo|set|export|true)"
+)
 _UNPACKED = re.compile(r"://|\.(tar|tgz|gz|bz2|xz|zst)\b|\bgit@")
 _OTHER_PYTHON = re.compile(r"\b(uv|conda|mamba|micromamba|pyenv|asdf)\b|\bpython3\.[0-9]+\b|/uv\b")
 _HEREDOC = re.compile(r"<<-?([\"']?)([A-Za-z_][A-Za-z0-9_]{0,63})\1")
@@ -164,16 +167,21 @@ class Dockerfile:
 
     @property
     def has_other_sources(self) -> bool:
-        """Whether files may come from elsewhere than the repository: another image, an address or an archive."""
+        """Whether files may come from elsewhere: another image, an address, an archive or some program."""
         names = {stage.name for stage in self.stages} | {str(place) for place in range(len(self.stages))}
         foreign = any(source.lower() not in names for it in self.all("COPY", "RUN") for source in it.sources)
-        fetched = any(_FETCHES.search(it.text) for it in self.all("RUN"))
-        return self.python is None or foreign or fetched or any(_UNPACKED.search(it.text) for it in self.all("ADD"))
+        made = any(not _only_installs(words) for it in self.all("RUN") for words in it.commands)
+        return self.python is None or foreign or made or any(_UNPACKED.search(it.text) for it in self.all("ADD"))
 
     @property
     def has_other_pythons(self) -> bool:
         """Whether the Dockerfile seems to bring a Python of its own beside the base image's."""
         return any(_OTHER_PYTHON.search(it.text) for it in self.all("RUN", "COPY", "ENV"))
+
+    @property
+    def overrules_pip(self) -> bool:
+        """Whether the Dockerfile installs what does not go together, or another version of what the SDK's server is."""
+        return any(_OVERRULED.search(it.text) for it in self.all("RUN"))
 
     @property
     def folders(self) -> list[str]:
@@ -226,6 +234,14 @@ def split(text: str) -> list[str]:
         return shlex.split(text)
     except ValueError:
         return text.split()
+
+
+def _only_installs(words: list[str]) -> bool:
+    """Whether a command installs packages, or makes no files that a service reads."""
+    words = list(itertools.dropwhile(lambda word: "=" in word, words))  # variables for this command alone
+    if len(words) > 2 and re.fullmatch(r"python[0-9.]*", words[0].rpartition("/")[2]) and words[1] == "-m":  # noqa: PLR2004 - python -m pip
+        words = words[2:]
+    return not words or _INSTALLERS.fullmatch(words[0].rpartition("/")[2]) is not None
 
 
 def python_of(image: str) -> tuple[int, int] | None:

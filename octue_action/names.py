@@ -97,12 +97,15 @@ def deployer_role_id(account_id: str) -> str:
 
 
 def deployer_role_of(member: str) -> str:
-    """The custom role of who deploys; of the usual account where it is not known to be another one.
+    """The custom role of who deploys: of an account, or of a repository that has none; the usual one if none is known.
 
     :param member: as policies name it, ``serviceAccount:deployer@P.iam.gserviceaccount.com``.
     """
-    kind, _, email = member.partition(":")
-    return deployer_role_id(email.partition("@")[0] if kind == "serviceAccount" else "deployer")
+    kind, _, name = member.partition(":")
+    if kind == "serviceAccount":
+        return deployer_role_id(name.partition("@")[0])
+    repository = re.search(r"/attribute\.repository_id/(\d+)\Z", name)
+    return f"octue_repository_{repository[1]}" if repository else deployer_role_id("deployer")
 
 
 def octue_role(project_id: str) -> str:

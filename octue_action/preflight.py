@@ -5,6 +5,7 @@ Google Cloud itself refuses one call after the other, each for one reason, when 
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -115,6 +116,11 @@ def notices(plan: Plan, google: Google, settings: Settings, on_project: frozense
             f"The account by which {api} acts in the project {project} is not there yet. Google Cloud makes it now, "
             f"which may take some minutes. To make it beforehand:\n"
             f"gcloud beta services identity create --service={api} --project={project}"
+        )
+    if on_project is None and plan.has_changes:
+        yield (
+            f"Google Cloud does not tell which permissions {_who(settings)} has in the project {project}: what it may "
+            "not do is refused in its turn, and not told beforehand."
         )
     unexplained = [Lack(Need(it), "") for it in permissions.EXPLAIN if on_project is not None and it not in on_project]
     if plan.has_changes and unexplained:
@@ -326,18 +332,27 @@ def _extend_role(lacking: Sequence[str], policy: Policy | None, settings: Settin
     """The commands that add permissions to the caller's own role, or make one where it has none."""
     project, member = settings.project_id, shlex.quote(settings.caller)
     listed = ",".join(lacking)
-    own = f"projects/{project}/roles/"
     usual = names.deployer_role_of(settings.caller)
     if roles := _own_roles(policy, settings):
         role_id = shlex.quote(usual if usual in roles else min(roles))
         return [f"gcloud iam roles update {role_id} --project={project} --add-permissions={listed}"]
-    granted = f"--member={member} --role={own}{usual} --condition=None"
+    role_id = _free_role(usual, policy, settings)
+    granted = f"--member={member} --role=projects/{project}/roles/{role_id} --condition=None"
     # Where the policy may not be seen, or the role has lost its grant, the role may be there already.
     return [
-        f"gcloud iam roles create {usual} --project={project} --title='Octue deployer' --permissions={listed} ||",
-        f"  gcloud iam roles update {usual} --project={project} --add-permissions={listed}",
+        f"gcloud iam roles create {role_id} --project={project} --title='Octue deployer' --permissions={listed} ||",
+        f"  gcloud iam roles update {role_id} --project={project} --add-permissions={listed}",
         f"gcloud projects add-iam-policy-binding {project} {granted}",
     ]
+
+
+def _free_role(usual: str, policy: Policy | None, settings: Settings) -> str:
+    """The id of a custom role that nobody has on the project, as far as can be seen: the usual one, or another."""
+    taken = {settings.octue_role, names.octue_role(settings.project_id)}
+    taken |= {binding.role for binding in (policy.bindings if policy else ()) if binding.members}
+    numbered = (f"{usual}_{number}" for number in itertools.count(2))
+    candidates = itertools.chain([usual], numbered)
+    return next(it for it in candidates if f"projects/{settings.project_id}/roles/{it}" not in taken)
 
 
 def _own_roles(policy: Policy | None, settings: Settings) -> list[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -23,6 +24,7 @@ _MAXIMUM_FILES = 20
 _MAXIMUM_NAMES = 200
 """Files and requirements that a Dockerfile installs: more than any has in its commands."""
 
+_MAXIMUM_ENTRIES = 20_000
 _MAXIMUM_LOOKS = 5_000
 """How often it is looked whether something is a file, in all: a Dockerfile can make for a great many."""
 
@@ -124,6 +126,16 @@ class Repository:
         """Whether the container may have that file: from the repository, or since the Dockerfile makes it."""
         return self.locate(path) is not None or self._is_made(path) or self._looks > _MAXIMUM_LOOKS
 
+    def has_anywhere(self, path: str) -> bool:
+        """Whether a file of that name is anywhere in the repository, or there is too much to be looked through."""
+        name, entries = PurePosixPath(path).name, 0
+        for _, folders, files in os.walk(self._root):
+            folders[:] = [folder for folder in folders if folder != ".git"]
+            entries += len(folders) + len(files)
+            if name in files or entries > _MAXIMUM_ENTRIES:
+                return True
+        return False
+
     def _is_made(self, path: str) -> bool:
         """Whether the Dockerfile seems to make that file: in a command, from another image, or under another name."""
         name = PurePosixPath(path).name
@@ -205,11 +217,32 @@ def installed(repository: Repository) -> Iterator[Requirement]:
 
 
 def _installs_extra(repository: Repository, extra: str) -> bool:
-    """Whether a command in the Dockerfile names an extra of the project, or installs all of them."""
-    named = re.compile(
-        rf"--all-extras|(?:\[|,|--extras?[= ]|-E\s?)\s?[\"']?{re.escape(extra)}(?![\w.-])", re.IGNORECASE
-    )
-    return any(named.search(it.text) for it in repository.dockerfile.all("RUN"))
+    """Whether a command in the Dockerfile that installs the project names one of its extras, or all of them."""
+    wanted = _normal(extra)
+    for instruction in repository.dockerfile.all("RUN"):
+        for words in instruction.commands:
+            tools = {re.sub(r"[0-9.]+\Z", "", word.rpartition("/")[2]) for word in words}
+            if tools.isdisjoint({"pip", *_OF_TOOLS}):
+                continue
+            if "--all-extras" in words or wanted in {_normal(name) for name in _extras(words)}:
+                return True
+    return False
+
+
+def _extras(words: Sequence[str]) -> Iterator[str]:
+    """The extras that a command names: ``.[a,b]``, ``--extra a``, ``--extras "a b"``, ``-E a``."""
+    for word, following in itertools.zip_longest(words, words[1:], fillvalue=""):
+        if bracketed := re.search(r"\[([^\[\]]*)\]", word):
+            yield from re.split(r"[\s,]+", bracketed[1])
+        if word in {"--extra", "--extras", "-E"}:
+            yield from re.split(r"[\s,]+", following)
+        elif match := re.match(r"--extras?=(.*)", word):
+            yield from re.split(r"[\s,]+", match[1])
+
+
+def _normal(name: str) -> str:
+    """A name as packages and extras are compared: packaging.python.org/en/latest/specifications/name-normalization."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _referred(repository: Repository, file: str, reference: Reference) -> list[str]:

@@ -344,10 +344,12 @@ def found(
         return []
     look = _Look(repository, service, written, sdk, installed)
     starts_octue = look.starts_octue
-    has_all_files = starts_octue and not repository.dockerfile.has_other_sources
+    file = repository.dockerfile
+    has_all_files = starts_octue and not file.has_other_sources
+    obeys_pip = starts_octue and not file.overrules_pip
     return [
-        *_certain(look.at_versions(), starts_octue),
-        *_certain(look.at_python(), starts_octue and not repository.dockerfile.has_other_pythons),
+        *_certain(look.at_versions(), obeys_pip),
+        *_certain(look.at_python(), obeys_pip and not file.has_other_pythons),
         *_certain(look.at_what_it_reads(), has_all_files),
         *look.at_the_start(),
         *look.at_settings(),
@@ -355,7 +357,7 @@ def found(
 
 
 def _certain(found: Iterable[Found], is_certain: bool) -> Iterator[Found]:
-    return (replace(it, is_certain=is_certain) for it in found)
+    return (replace(it, is_certain=it.is_certain and is_certain) for it in found)
 
 
 def _decisive(of_octue: Iterable[Requirement]) -> Requirement | None:
@@ -466,16 +468,21 @@ class _Look:
         given = self._written("twine_path")
         twine = given.text if given else "twine.json"
         if not repository.has(twine):
-            yield _at(NO_TWINE, given or self._sdk_place("twine.json"), path=shown(twine)[1:-1])
+            place = given or self._sdk_place("twine.json")
+            yield self._missing(_at(NO_TWINE, place, path=shown(twine)[1:-1]), twine)
         elif repository.leaves_out(twine):
             yield _at(NOT_COPIED, self._last_copy("twine.json"), path=shown(twine)[1:-1])
         if self._is(_OCTUE_YAML) and not repository.has("octue.yaml"):
-            yield _at(NO_OCTUE_YAML, self._sdk_place("octue.yaml"), name=name)
+            yield self._missing(_at(NO_OCTUE_YAML, self._sdk_place("octue.yaml"), name=name), "octue.yaml")
         elif self._is(_OCTUE_YAML) and repository.leaves_out("octue.yaml"):
             yield _at(NOT_COPIED, self._last_copy("octue.yaml"), path="octue.yaml")
         if self._is(_LISTED_SERVICES) and repository.config and (line := repository.flat_configuration):
             place = Given(name="services", text="", file=repository.config, line=line)
             yield _at(FLAT_OCTUE_YAML, place, path=shown(repository.config)[1:-1], name=name)
+
+    def _missing(self, found: Found, path: str) -> Found:
+        """What is told of a missing file, which is not certain where one of its name is somewhere else."""
+        return replace(found, is_certain=not self._repository.has_anywhere(path))
 
     def _sdk_place(self, title: str) -> Given:
         return Given(name=title, text="", file=self._sdk.file, line=self._sdk.line)

@@ -89,6 +89,9 @@ def test_a_service_account_in_a_domain_scoped_project_has_the_domain_last() -> N
     assert names.service_account_email("sum-account", "my-project") == (
         "sum-account@my-project.iam.gserviceaccount.com"
     )
+    pool = "principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/github"
+    assert names.deployer_role_of(f"{pool}/attribute.repository_id/7") == "octue_repository_7"
+    assert names.deployer_role_of("serviceAccount:deployer-2@my-project.iam.gserviceaccount.com") == "octue_deployer_2"
     assert names.project_of("sum-account@my-project.iam.gserviceaccount.com") == "my-project"
     assert names.project_of("sum-account@proj.example.com.iam.gserviceaccount.com") == "example.com:proj"
     assert names.project_of("123-compute@developer.gserviceaccount.com") == "-"

@@ -134,6 +134,15 @@ CASES: dict[str, Case] = {
         "Dockerfile:4",
         {"Dockerfile": DOCKERFILE.replace("-r requirements.txt", '"octue==0.65.0"'), "requirements.txt": None},
     ),
+    "a companion in an extra of a longer name": case(
+        traps.WERKZEUG_3,
+        "pyproject.toml:4",
+        {
+            "Dockerfile": DOCKERFILE.replace("pip install -r requirements.txt", 'poetry install --extras "a web_app"'),
+            "pyproject.toml": '[project]\ndependencies = ["octue==0.39.0"]\n[project.optional-dependencies]\n'
+            'web-app = ["werkzeug>=3"]\n',
+        },
+    ),
     "a companion in an extra that is installed": case(
         traps.WERKZEUG_3,
         "pyproject.toml:4",
@@ -183,7 +192,9 @@ CASES: dict[str, Case] = {
     ),
     "no twine": case(traps.NO_TWINE, "requirements.txt:1", {"twine.json": None}),
     "no twine where octue.yaml says": case(
-        traps.NO_TWINE, "octue.yaml:6", {"octue.yaml": OCTUE_YAML + "    twine_path: schemas/twine.json\n"}
+        traps.NO_TWINE,
+        "octue.yaml:6",
+        {"octue.yaml": OCTUE_YAML + "    twine_path: schemas/twine.json\n", "twine.json": None},
     ),
     "no octue.yaml": case(
         traps.NO_OCTUE_YAML,
@@ -394,6 +405,13 @@ NO_TRAP: dict[str, Mapping[str, str | None]] = {
     "a version in a stage that is left behind": dockerfile(
         "FROM python:3.11 AS tests\nRUN pip install octue==0.65.0\n" + DOCKERFILE
     ),
+    "an extra of a system's package": {
+        "Dockerfile": DOCKERFILE.replace("-r requirements.txt", ".").replace(
+            "RUN", "RUN apt-get install libx,dev\nRUN"
+        ),
+        "pyproject.toml": '[project]\ndependencies = ["octue==0.39.0", "werkzeug<3"]\n'
+        '[project.optional-dependencies]\ndev = ["werkzeug>=3"]\n',
+    },
     "an extra that is not installed": {
         "Dockerfile": DOCKERFILE.replace("-r requirements.txt", "."),
         "pyproject.toml": '[project]\ndependencies = ["octue==0.39.0", "werkzeug<3"]\n'
@@ -449,6 +467,39 @@ UNCERTAIN: dict[str, tuple[Trap, Mapping[str, str | None]]] = {
     "another image that may have a twine": (
         traps.NO_TWINE,
         WITHOUT_TWINE | dockerfile(DOCKERFILE.replace("COPY . .", "COPY . .\nCOPY --from=my-org/model /model/ ./")),
+    ),
+    "files of one kind that are copied": (
+        traps.NO_TWINE,
+        {
+            "twine.json": None,
+            "config/twine.json": "{}",
+            "Dockerfile": DOCKERFILE.replace("COPY . .", "COPY requirements.txt octue.yaml config/*.json ./"),
+        },
+    ),
+    "a start in a folder": (
+        traps.NO_TWINE,
+        {
+            "twine.json": None,
+            "service/twine.json": "{}",
+            "Dockerfile": DOCKERFILE.replace("exec gunicorn", "cd service && exec gunicorn"),
+        },
+    ),
+    "a program that may make a twine": (
+        traps.NO_TWINE,
+        WITHOUT_TWINE | dockerfile(DOCKERFILE.replace("CMD", "RUN make schema\nCMD")),
+    ),
+    "a program that may fetch a twine": (
+        traps.NO_TWINE,
+        WITHOUT_TWINE | dockerfile(DOCKERFILE.replace("CMD", "RUN pip install dvc && dvc pull\nCMD")),
+    ),
+    "a server of another version": (
+        traps.PYTHON_312,
+        dockerfile(DOCKERFILE.replace("3.11", "3.12").replace("CMD", "RUN pip install -U 'gunicorn>=21'\nCMD")),
+    ),
+    "what pip would not install": (
+        traps.WERKZEUG_3,
+        requirements("octue==0.39.0\nwerkzeug==3.0.1\n")
+        | dockerfile(DOCKERFILE.replace("CMD", "RUN pip install --no-deps blinker flask\nCMD")),
     ),
     "a Python that uv brings": (
         traps.PYTHON_312,
