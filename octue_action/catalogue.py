@@ -508,7 +508,7 @@ KNOWN: tuple[Known, ...] = (
     Known(
         status="PERMISSION_DENIED",
         cause="{who} lacks the permission {lacking}, or what it is needed for does not exist. Whoever owns the project "
-        "adds it to the role that it has there with the command below, which names the one that the set-up makes; some "
+        "adds it with the command below; if it has another role there than the one named, put that one's name in. Some "
         "minutes later run the job again.",
         remedy="gcloud iam roles update {deployer_role} --project={project} --add-permissions={permission}",
     ),

@@ -103,7 +103,8 @@ class Existing:
     :param services: the Cloud Run services by full resource name; None for one that is not there.
     :param topics: the project's Pub/Sub topics, where neither says on which one a service is asked.
     :param neighbours: all Cloud Run services of each region, where something is to be destroyed beside them.
-    :param elsewhere: ids of the topics that services in other regions are asked on, as far as that was looked at.
+    :param elsewhere: ids of the topics that services in other regions are asked on, as far as that was looked at, and
+        of each a subscription that says so.
     """
 
     def __init__(
@@ -112,13 +113,14 @@ class Existing:
         services: Mapping[str, run_v2.Service | None],
         topics: Iterable[pubsub.Topic] = (),
         neighbours: Mapping[str, Iterable[run_v2.Service]] | None = None,
-        elsewhere: Iterable[str] = (),
+        elsewhere: Mapping[str, str] | None = None,
     ) -> None:
         self._triggers = {region: list(listed) for region, listed in triggers.items()}
         self._services = services
         self._topics = list(topics)
         self._neighbours = {region: list(listed) for region, listed in (neighbours or {}).items()}
-        self._elsewhere = frozenset(elsewhere)
+        self._elsewhere = dict(elsewhere or {})
+        self._unseen: list[str] = []
 
     @classmethod
     def read(cls, google: Google, settings: Settings) -> Existing:
@@ -152,14 +154,24 @@ class Existing:
             neighbours={region: answers.get(f"services of {parent}", ()) for parent, region in parents.items()},
         )
         project = settings.project_id
-        if settings.mode == "destroy":
-            existing._neighbours |= _services_elsewhere(google, project, parents.values())
+        if settings.mode == "destroy" and existing._leaves_accounts(settings):
+            elsewhere = _services_elsewhere(google, project, parents.values())
+            existing._neighbours |= {region: listed for region, listed in elsewhere.items() if listed is not None}
+            existing._unseen = sorted(region for region, listed in elsewhere.items() if listed is None)
         unsaid = [s for s in settings.services if not (s.service_id or existing._said_topic(project, s))]
         if unsaid:
             request = pubsub.ListTopicsRequest(project=f"projects/{project}", page_size=1000)
             existing._topics = google.list(google.publisher.list_topics, request)
         existing._elsewhere = _asked_elsewhere(google, project, existing._in_question(settings, unsaid))
         return existing
+
+    def _leaves_accounts(self, settings: Settings) -> bool:
+        """Whether there is an account that would go, as nothing in the region of its service uses it, too."""
+        return any(
+            not service.runtime_service_account
+            and not self._users_of(_runtime_account(settings, service)[0], service, service.region)
+            for service in settings.services
+        )
 
     def _in_question(self, settings: Settings, unsaid: Iterable[ServiceSettings]) -> dict[str, str]:
         """The topics that are taken, or deleted, only if no service in another region is asked on them.
@@ -185,6 +197,21 @@ class Existing:
     def is_asked_elsewhere(self, topic_id: str) -> bool:
         """Whether a service in another region is asked on a topic, as far as that was looked at."""
         return topic_id in self._elsewhere
+
+    def notices(self, settings: Settings) -> Iterator[str]:
+        """What is good to know of what is there: topics of a service that it does not get."""
+        project = settings.project_id
+        for service in settings.services:
+            labels = names.labels(service.service, settings.github.repository_id, service.preview)
+            own = dict.fromkeys([next(_derived_topics(project, service)), *self._ours(labels)])
+            for topic_id in own if not (service.service_id or self._said_topic(project, service)) else ():
+                if topic_id in self._elsewhere:
+                    yield (
+                        f"{service.service} in {service.region} is asked on a topic of its own. The topic {topic_id} "
+                        f"stays with a service in another region, whose subscription {self._elsewhere[topic_id]} it "
+                        "has. If nothing is there any more, delete the trigger that is left over, or take the topic "
+                        f"all the same:\nservice_id: {topic_id.removeprefix(names.TOPIC_PREFIX)}"
+                    )
 
     def own_topic_id(self, project_id: str, service: ServiceSettings) -> str:
         """The topic of a service that has none yet: made of its name, and on which none in another region is asked."""
@@ -218,11 +245,21 @@ class Existing:
         """The other Cloud Run services of its region that use the images of a service: itself, and its previews."""
         return sorted(name for name in self._family(service, service.region) if name != service.service)
 
-    def users_of_account(self, service: ServiceSettings) -> list[str]:
-        """The other Cloud Run services that run as the same account, which is the whole project's: in any region."""
-        regions_beside = sorted(self._neighbours.keys() - {service.region})
-        elsewhere = (f"{name} in {region}" for region in regions_beside for name in self._family(service, region))
-        return [*self.users_of_images(service), *elsewhere]
+    def users_of_account(self, account: str, service: ServiceSettings) -> list[str]:
+        """The other Cloud Run services that run as an account, which is the whole project's: in any region."""
+        others = sorted(self._neighbours.keys() - {service.region})
+        elsewhere = (f"{name} in {region}" for region in others for name in self._users_of(account, service, region))
+        return [*self._users_of(account, service, service.region), *elsewhere]
+
+    @property
+    def unseen_regions(self) -> Sequence[str]:
+        """The regions whose services could not be looked at."""
+        return self._unseen
+
+    def _users_of(self, account: str, service: ServiceSettings, region: str) -> list[str]:
+        """The services of a region that run as an account, but for that very one."""
+        found = (it.name.rpartition("/")[2] for it in self._neighbours.get(region, ()) if _runs_as(it) == account)
+        return sorted(name for name in found if region != service.region or name != service.service)
 
     def _family(self, service: ServiceSettings, region: str) -> Iterator[str]:
         """The services of a region that are the same as that one, or a preview of it."""
@@ -243,49 +280,57 @@ class Existing:
         return names.topic_id(service_id) if _UUID.fullmatch(service_id) else ""
 
 
-def _services_elsewhere(google: Google, project: str, regions_of_run: Iterable[str]) -> dict[str, list[run_v2.Service]]:
-    """The Cloud Run services of all other regions: some may use the same account.
+def _services_elsewhere(
+    google: Google, project: str, regions_of_run: Iterable[str]
+) -> dict[str, list[run_v2.Service] | None]:
+    """The Cloud Run services of each other region, some of which may use the same account.
 
-    A region that the project may not use has none.
+    Asked once: None where a region does not answer, which is no reason to leave the service in this one alone.
     """
     from google.cloud import run_v2
 
     others = [it.name for it in regions.table().values() if it.cloud_run and it.name not in regions_of_run]
 
-    def listed(region: str) -> list[run_v2.Service]:
+    def listed(region: str) -> list[run_v2.Service] | None:
         request = run_v2.ListServicesRequest(parent=f"projects/{project}/locations/{region}")
         try:
-            return google.list(google.run.list_services, request)
+            return google.list(google.run.list_services, request, passing=())
         except GoogleError as error:
-            if error.status in {"PERMISSION_DENIED", "NOT_FOUND", "INVALID_ARGUMENT", "FAILED_PRECONDITION"}:
-                return []
-            raise
+            # So Google refuses who may not use a region at all, as some are for some customers only.
+            is_closed = error.status == "PERMISSION_DENIED" and f"locations/{region}' (or it may not" in error.said
+            return [] if is_closed or error.status == "NOT_FOUND" else None
 
-    return walk({region: set() for region in others}, listed)
+    return walk({region: set() for region in others}, listed, workers=len(others) or 1)
 
 
-def _asked_elsewhere(google: Google, project: str, topics: Mapping[str, str]) -> frozenset[str]:
+def _runs_as(service: run_v2.Service) -> str:
+    return str(service.template.service_account)
+
+
+def _asked_elsewhere(google: Google, project: str, topics: Mapping[str, str]) -> dict[str, str]:
     """Those of the topics on which a service in another region is asked, too: both would answer every question.
 
     Eventarc names the subscription of a trigger ``eventarc-<region>-<trigger>-sub-<number>``.
 
     :param topics: ids, and of each the region of the service that it is for.
+    :returns: their ids, and of each a subscription of another region's.
     """
     from google.pubsub_v1.types import pubsub
 
-    def is_asked_elsewhere(topic_id: str) -> bool:
+    def foreign_subscription(topic_id: str) -> str:
         request = pubsub.ListTopicSubscriptionsRequest(topic=f"projects/{project}/topics/{topic_id}")
         try:
             names_of_all = google.list(google.publisher.list_topic_subscriptions, request)
         except GoogleError as error:
             if error.status == "NOT_FOUND":
-                return False
+                return ""
             raise
         ids = [name.rpartition("/")[2] for name in names_of_all]
-        return any(it.startswith("eventarc-") and not it.startswith(f"eventarc-{topics[topic_id]}-") for it in ids)
+        own = f"eventarc-{topics[topic_id]}-"
+        return next((it for it in ids if it.startswith("eventarc-") and not it.startswith(own)), "")
 
-    found = walk({topic_id: set() for topic_id in topics}, is_asked_elsewhere)
-    return frozenset(topic_id for topic_id, is_asked in found.items() if is_asked)
+    found = walk({topic_id: set() for topic_id in topics}, foreign_subscription)
+    return {topic_id: subscription for topic_id, subscription in found.items() if subscription}
 
 
 SERVICE_ID = "SERVICE_ID"
@@ -400,9 +445,10 @@ def destroyed(settings: Settings, service: ServiceSettings, existing: Existing) 
     # it says which topic is its own.
     topic = replace(deployment.topic, kept=False, depends_on=_addresses([deployment.service]))
     goes_alone = (r for r in deployment.resources if r.part_of is None and r is not deployment.image)
-    of_images, of_account = existing.users_of_images(service), existing.users_of_account(service)
-    users = {it.address: of_images if isinstance(it, ArtifactRepository) else of_account for it in deployment.shared}
-    kept = {address: _use(listed) for address, listed in users.items() if listed}
+    of_images = _use(existing.users_of_images(service))
+    of_account = _use(existing.users_of_account(deployment.account, service)) or _unseen(existing.unseen_regions)
+    uses = {it.address: of_images if isinstance(it, ArtifactRepository) else of_account for it in deployment.shared}
+    kept = {address: use for address, use in uses.items() if use}
     if service.runtime_service_account:
         kept |= {
             r.address: "the account was given to the service, and may have had it before"
@@ -418,7 +464,15 @@ def destroyed(settings: Settings, service: ServiceSettings, existing: Existing) 
 
 
 def _use(users: Sequence[str]) -> str:
-    return f"{' and '.join(users)} {'uses' if len(users) == 1 else 'use'} it, too"
+    """Who else uses something, as a clause; empty where nobody does."""
+    return f"{' and '.join(users)} {'uses' if len(users) == 1 else 'use'} it, too" if users else ""
+
+
+def _unseen(unseen_regions: Sequence[str]) -> str:
+    if not unseen_regions:
+        return ""
+    named = ", ".join(unseen_regions[:3]) + (" and others" if len(unseen_regions) > 3 else "")  # noqa: PLR2004
+    return f"Google Cloud does not tell whether a service in {named} uses it"
 
 
 def _foreign(service: CloudRunService, existing: Existing) -> tuple[Failure, ...]:

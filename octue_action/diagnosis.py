@@ -238,14 +238,18 @@ def _end_of(log: str) -> int:
 
 
 def _has_died(lines: Iterable[str]) -> bool:
-    """Whether the container ended with an error and did not come again: of one that goes on, no error says why."""
-    has_died = False
+    """Whether the container ended with an error and did not come again, or does so again and again.
+
+    Of one that goes on, an error in its log says nothing of why it should have ended.
+    """
+    deaths, is_there = 0, True
     for line in lines:
         if match := _ENDED.search(line):
-            has_died = match["code"] != "0"
+            is_there = match["code"] == "0"
+            deaths += not is_there
         elif _STARTED.search(line):
-            has_died = False
-    return has_died
+            is_there = True
+    return deaths > 0 and (not is_there or deaths > 1)
 
 
 _STARTED = re.compile(r"Listening at:|[Rr]unning on http|Application startup complete")

@@ -22,10 +22,13 @@ _LONGEST_COMMAND = 20_000
 _MAXIMUM_FOLDERS = 20
 _FLAG = re.compile(r"--[a-z-]+(=\S*)?\s+")
 _FROM_FLAG = re.compile(r"(?:--|,)from=([^\s,]+)")
-_OVERRULED = re.compile(r"--no-deps|\b(flask|gunicorn|werkzeug)\b", re.IGNORECASE)
+_OVERRULED = re.compile(r"--no-deps")
 _INSTALLERS = re.compile(
-    r"(pip[0-9.]*|poetry|uv|pipenv|pdm|apt|apt-get|apk|mkdir|chmod|chown|(user|group)add|add(user|group)|rm|echo|set|export|true)"
+    r"(pip[0-9.]*|apt|apt-get|apk|mkdir|chmod|chown|(user|group)add|add(user|group)|rm|echo|set|export|true)"
 )
+_TOOLS = frozenset({"poetry", "uv", "pipenv", "pdm"})
+_OF_TOOLS = frozenset({"add", "config", "export", "install", "lock", "pip", "sync", "update", "venv"})
+"""Of their commands those that install; ``run`` is none."""
 _UNPACKED = re.compile(r"://|\.(tar|tgz|gz|bz2|xz|zst)\b|\bgit@")
 _OTHER_PYTHON = re.compile(r"\b(uv|conda|mamba|micromamba|pyenv|asdf)\b|\bpython3\.[0-9]+\b|/uv\b")
 _HEREDOC = re.compile(r"<<-?([\"']?)([A-Za-z_][A-Za-z0-9_]{0,63})\1")
@@ -74,9 +77,7 @@ class Instruction:
     @property
     def commands(self) -> list[list[str]]:
         """The commands of the shell form, or the one of the exec form, in words."""
-        if (words := self.listed) is not None:
-            return [words]
-        return [split(command) for command in _COMMAND_END.split(self.text)]
+        return [words] if (words := self.listed) is not None else commands_of(self.text)
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ class Dockerfile:
         """Whether files may come from elsewhere: another image, an address, an archive or some program."""
         names = {stage.name for stage in self.stages} | {str(place) for place in range(len(self.stages))}
         foreign = any(source.lower() not in names for it in self.all("COPY", "RUN") for source in it.sources)
-        made = any(not _only_installs(words) for it in self.all("RUN") for words in it.commands)
+        made = any(not only_installs(words) for it in self.all("RUN") for words in it.commands)
         return self.python is None or foreign or made or any(_UNPACKED.search(it.text) for it in self.all("ADD"))
 
     @property
@@ -180,7 +181,7 @@ class Dockerfile:
 
     @property
     def overrules_pip(self) -> bool:
-        """Whether the Dockerfile installs what does not go together, or another version of what the SDK's server is."""
+        """Whether the Dockerfile has pip install what does not go together."""
         return any(_OVERRULED.search(it.text) for it in self.all("RUN"))
 
     @property
@@ -236,12 +237,24 @@ def split(text: str) -> list[str]:
         return text.split()
 
 
-def _only_installs(words: list[str]) -> bool:
+def commands_of(text: str) -> list[list[str]]:
+    """The commands of a shell's script, in words, without comments."""
+    joined = re.sub(r"\\\r?\n", " ", text)
+    commands = (it.strip() for it in _COMMAND_END.split(joined))
+    return [split(it) for it in commands if it and not it.startswith("#")]
+
+
+def only_installs(words: list[str]) -> bool:
     """Whether a command installs packages, or makes no files that a service reads."""
     words = list(itertools.dropwhile(lambda word: "=" in word, words))  # variables for this command alone
     if len(words) > 2 and re.fullmatch(r"python[0-9.]*", words[0].rpartition("/")[2]) and words[1] == "-m":  # noqa: PLR2004 - python -m pip
         words = words[2:]
-    return not words or _INSTALLERS.fullmatch(words[0].rpartition("/")[2]) is not None
+    if not words:
+        return True
+    name = words[0].rpartition("/")[2]
+    if name in _TOOLS:
+        return next((word for word in words[1:] if not word.startswith("-")), "") in _OF_TOOLS
+    return _INSTALLERS.fullmatch(name) is not None
 
 
 def python_of(image: str) -> tuple[int, int] | None:
@@ -301,7 +314,7 @@ def _instructions(text: str) -> Iterator[Instruction]:
         rest = rest.lstrip()[len(flags) :]
         if word.upper() in {"RUN", "COPY", "ADD"} and (heredoc := _HEREDOC.search(rest)):
             body = itertools.takewhile(lambda it: it[1].strip() != heredoc[2], numbered)
-            rest = "\n".join([rest[: heredoc.start()], *(it for _, it in body)])
+            rest = "\n".join([f"{rest[: heredoc.start()]} {rest[heredoc.end() :]}", *(it for _, it in body)])
         yield Instruction(word.upper(), rest.strip(), flags, number)
 
 

@@ -201,6 +201,8 @@ def _planned(run: Run, *, to_write: bool = False) -> tuple[list[Deployment], Pla
     """
     with _planning(run):
         existing, held = _read(run) if to_write else (Existing.read(run.google, run.settings), None)
+        for notice in existing.notices(run.settings):
+            run.runner.notice(notice)
         deployments = [desired(run.settings, service, existing) for service in run.settings.services]
         resources = {r.address: r for deployment in deployments for r in deployment.resources}
         made = make_plan(

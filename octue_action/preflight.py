@@ -347,10 +347,13 @@ def _extend_role(lacking: Sequence[str], policy: Policy | None, settings: Settin
 
 
 def _free_role(usual: str, policy: Policy | None, settings: Settings) -> str:
-    """The id of a custom role that nobody has on the project, as far as can be seen: the usual one, or another."""
+    """The id of a custom role that nobody has on the project, as far as can be seen: the usual one, or another.
+
+    With a dot, which no account's name has: it is no other deployer's.
+    """
     taken = {settings.octue_role, names.octue_role(settings.project_id)}
     taken |= {binding.role for binding in (policy.bindings if policy else ()) if binding.members}
-    numbered = (f"{usual}_{number}" for number in itertools.count(2))
+    numbered = (f"{usual}.{number}" for number in itertools.count(2))
     candidates = itertools.chain([usual], numbered)
     return next(it for it in candidates if f"projects/{settings.project_id}/roles/{it}" not in taken)
 

@@ -78,6 +78,15 @@ class Repository:
                 pairs += [(str(PurePosixPath(source.lstrip("/") or ".")), words[-1]) for source in words[:-1]]
         return pairs[: _MAXIMUM_FILES * 5]
 
+    @property
+    def _written(self) -> Iterator[str]:
+        """The files whose text stands in the Dockerfile itself."""
+        for it in self.dockerfile.all("COPY", "ADD"):
+            first, _, body = it.text.partition("\n")
+            words = split(first)
+            if body and words:
+                yield words[-1]
+
     @cached_property
     def _folders(self) -> list[str]:
         """The folders that what the container has may be in: those that are copied first."""
@@ -143,6 +152,7 @@ class Repository:
             any(name in it.text for it in self.dockerfile.all("RUN"))
             or any(name in it.text for it in self.dockerfile.all("COPY") if "--from=" in it.flags)
             or any(PurePosixPath(to).name == name != PurePosixPath(source).name for source, to in self.copied)
+            or any(PurePosixPath(to).name == name for to in self._written)
         )
 
     def leaves_out(self, path: str) -> bool:

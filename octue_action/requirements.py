@@ -17,8 +17,8 @@ from typing import Any
 from octue_action import versions
 from octue_action.versions import Range
 
-PACKAGES = frozenset({"octue", "setuptools", "twined", "werkzeug"})
-"""What is looked for: the SDK, and what some of its versions need in certain versions."""
+PACKAGES = frozenset({"flask", "gunicorn", "octue", "setuptools", "twined", "werkzeug"})
+"""What is looked for: the SDK, and what some of its versions need, or bring, in certain versions."""
 
 LOCKS = ("poetry.lock", "uv.lock", "pdm.lock", "Pipfile.lock")
 

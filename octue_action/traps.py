@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from octue_action import limits, versions
+from octue_action.dockerfile import commands_of, only_installs
 from octue_action.gunicorn import MODULE, Gunicorn, is_reached
 from octue_action.problems import Given, Problem, shown
 from octue_action.repository import Repository
@@ -317,6 +318,8 @@ _BY_VERSION: tuple[tuple[Range, Trap], ...] = (
 _NOT_RUNNING = between((0, 62, 0), None) | between((0, 8, 0), (0, 10, 0)) | between((0, 5, 0), (0, 6, 11))
 _FLASK_20 = between((0, 16, 0), (0, 40, 0))
 _GUNICORN_20 = between((0, 16, 0), (0, 47, 0))
+_OF_SERVER = {"flask": between((2, 0, 3), (2, 0, 4)), "gunicorn": between((20, 1, 0), (21, 0, 0))}
+"""What octue 0.16.0 to 0.39.0 itself asks for (octue on PyPI: Requires-Dist)."""
 _ANY_TWINED = between((0, 3, 6), (0, 5, 0))
 _OCTUE_YAML = between((0, 15, 0), None)
 _LISTED_SERVICES = between((0, 10, 0), None)
@@ -345,10 +348,11 @@ def found(
     look = _Look(repository, service, written, sdk, installed)
     starts_octue = look.starts_octue
     file = repository.dockerfile
-    has_all_files = starts_octue and not file.has_other_sources
-    obeys_pip = starts_octue and not file.overrules_pip
+    has_all_files = look.starts_octue_alone and not file.has_other_sources
+    obeys_pip = starts_octue and not look.overrules_pip
     return [
-        *_certain(look.at_versions(), obeys_pip),
+        *_certain(look.at_version(), starts_octue),
+        *_certain(look.at_companions(), obeys_pip),
         *_certain(look.at_python(), obeys_pip and not file.has_other_pythons),
         *_certain(look.at_what_it_reads(), has_all_files),
         *look.at_the_start(),
@@ -427,11 +431,21 @@ class _Look:
         """Whether the SDK is certainly one of those versions."""
         return self._sdk.allowed is not None and self._sdk.allowed.is_within(those)
 
-    def at_versions(self) -> Iterator[Found]:
-        """What is wrong with the version of the SDK, and of what the SDK needs beside it."""
+    def at_version(self) -> Iterator[Found]:
+        """What is wrong with the version of the SDK."""
         sdk = self._sdk
         if trap := _of_version(sdk.allowed):
             yield _at_requirement(trap, sdk, pin=_pinned(sdk, f"octue=={PIN}", "setuptools<81", "werkzeug<3"))
+
+    @property
+    def overrules_pip(self) -> bool:
+        """Whether something installs what does not go together: another server than the SDK's, which may run all."""
+        others = ((it, _OF_SERVER[it.package]) for it in self._installed if it.package in _OF_SERVER)
+        is_another = any(it.allowed is not None and not it.allowed & wanted for it, wanted in others)
+        return is_another or self._repository.dockerfile.overrules_pip
+
+    def at_companions(self) -> Iterator[Found]:
+        """What is wrong with what the SDK needs beside it."""
         if self._is(_FLASK_20):
             yield from self._companion("werkzeug", between((0, 0, 0), (3, 0, 0)), "werkzeug<3", WERKZEUG_3, NO_WERKZEUG)
         if self._is(_GUNICORN_20):
@@ -506,6 +520,17 @@ class _Look:
             return file.python is not None
         text, _ = self._repository.with_scripts(file.start)
         return MODULE in text
+
+    @property
+    def starts_octue_alone(self) -> bool:
+        """Whether the container starts Octue's Flask app, and no other program before, which might make files."""
+        start = self._repository.dockerfile.start
+        if start is None or not self.starts_octue:
+            return self.starts_octue
+        text, _ = self._repository.with_scripts(start)
+        said = start.text if MODULE in start.text else text.partition("\n")[2]
+        server = re.compile(rf"\bgunicorn\b|{re.escape(MODULE)}")
+        return all(only_installs(words) or server.search(" ".join(words)) for words in commands_of(said))
 
     def at_the_start(self) -> Iterator[Found]:
         """What is wrong with how the container starts, as far as the repository says how."""

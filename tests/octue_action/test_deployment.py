@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -453,12 +453,19 @@ def test_a_preview_keeps_no_instances(deploy: Deploy) -> None:
 def destroy(environment: dict[str, str]) -> Callable[..., Destruction]:
     """What goes with these inputs, and these triggers there already."""
 
-    def make(*triggers: eventarc_v1.Trigger, neighbours: Iterable[run_v2.Service] = (), **inputs: str) -> Destruction:
+    def make(
+        *triggers: eventarc_v1.Trigger,
+        neighbours: Iterable[run_v2.Service] = (),
+        elsewhere: Mapping[str, Iterable[run_v2.Service]] | None = None,
+        **inputs: str,
+    ) -> Destruction:
         given = {f"INPUT_{name.upper()}": value for name, value in inputs.items()}
         confirm = "-".join(["my-org-sum", *([inputs["preview"]] if "preview" in inputs else [])])
         settings = load(environment | {"INPUT_MODE": "destroy", "INPUT_CONFIRM": confirm} | given)
         (service,) = settings.services
-        existing = Existing({"europe-west1": triggers}, {}, neighbours={"europe-west1": neighbours})
+        existing = Existing(
+            {"europe-west1": triggers}, {}, neighbours={"europe-west1": neighbours, **(elsewhere or {})}
+        )
         return destroyed(settings, service, existing)[1]
 
     return make
@@ -475,10 +482,12 @@ def test_all_but_the_topic_goes_unless_that_is_said_too(destroy: Callable[..., D
     assert ["delete_topic: true" in why for why in destroy().kept.values()] == [True]
 
 
-def running(name: str, preview: str = "") -> run_v2.Service:
-    """A Cloud Run service of the region, and the suffix of the preview that it is."""
+def running(name: str, preview: str = "", account: str = "") -> run_v2.Service:
+    """A Cloud Run service, the suffix of the preview that it is, and the account that it runs as, if not the usual."""
     labels = {"octue-preview": preview} if preview else {}
-    return run_v2.Service(name=f"{LOCATION}/services/{name}", labels=labels)
+    real = name.removesuffix(f"-{preview}") if preview else name
+    template = {"service_account": account or f"{real}@my-project.iam.gserviceaccount.com"}
+    return run_v2.Service(name=f"{LOCATION}/services/{name}", labels=labels, template=template)
 
 
 ALONE = [BuildTrigger, PubsubTopic, CloudRunService, EventarcTrigger]
@@ -501,6 +510,25 @@ def test_what_a_service_and_its_previews_share_stays_while_another_of_them_is_th
     verb = "use" if " and " in users else "uses"
     assert gone(destruction) == ALONE
     assert set(destruction.kept.values()) == {f"{users} {verb} it, too"}
+
+
+def test_an_account_stays_while_any_service_runs_as_it(destroy: Callable[..., Destruction]) -> None:
+    another = running("product", account="my-org-sum@my-project.iam.gserviceaccount.com")
+    destruction = destroy(neighbours=[running("my-org-sum"), another], delete_topic="true")
+    assert [ServiceAccount, IamMember] == [kind for kind in SHARED if kind not in gone(destruction)]
+    assert set(destruction.kept.values()) == {"product uses it, too"}
+
+
+@pytest.mark.parametrize(
+    ("account", "is_kept"), [("", True), ("other@my-project.iam.gserviceaccount.com", False)], ids=["same", "another"]
+)
+def test_a_service_of_the_same_name_in_another_region_keeps_the_account_that_it_runs_as(
+    destroy: Callable[..., Destruction], account: str, *, is_kept: bool
+) -> None:
+    elsewhere = {"europe-north1": [running("my-org-sum", account=account)]}
+    destruction = destroy(neighbours=[running("my-org-sum")], elsewhere=elsewhere, delete_topic="true")
+    assert (ServiceAccount not in gone(destruction)) is is_kept
+    assert ArtifactRepository in gone(destruction)
 
 
 @pytest.mark.parametrize(

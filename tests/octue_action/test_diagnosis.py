@@ -495,19 +495,21 @@ def test_no_name_in_googles_text_becomes_more_than_a_word_of_the_command(hostile
         )
 
 
+STARTED = "[INFO] Listening at: http://0.0.0.0:8080 (1)"
 ENDED = ("Container called exit(3).", "ImportError: cannot import name 'url_quote' from 'werkzeug.urls' (/a)")
 
 
 @pytest.mark.parametrize(
     ("lines", "is_known"),
     [
-        (("[INFO] Listening at: http://0.0.0.0:8080 (1)", ENDED[1], ENDED[0]), True),
-        ((ENDED[1], ENDED[0], "[INFO] Listening at: http://0.0.0.0:8080 (1)"), False),
+        ((STARTED, ENDED[1], ENDED[0]), True),
+        ((ENDED[1], ENDED[0], STARTED), False),
+        ((STARTED, ENDED[1], ENDED[0], STARTED, ENDED[1], ENDED[0], STARTED), True),
         (("[INFO] Shutting down: Master", "Container called exit(0)."), False),
         (("Memory limit of 512 MiB exceeded with 530 MiB used.", "Container terminated on signal 9."), True),
         ((ENDED[1],), False),
     ],
-    ids=["died", "came again", "was ended", "was killed", "goes on"],
+    ids=["died", "came again", "dies again and again", "was ended", "was killed", "goes on"],
 )
 def test_of_a_service_that_does_not_answer_a_log_says_why_only_where_it_has_died(
     lines: tuple[str, ...], is_known: bool

@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.errors import invalid_argument
+from emulator.errors import ApiError, invalid_argument, permission_denied
 from emulator.faults import Fault
 from octue_action import regions
 from octue_action.problems import Problem, Rejected
@@ -538,6 +539,58 @@ def test_what_another_region_still_uses_stays_when_a_service_is_destroyed(job: J
     assert destroyed.code == 0
     assert f"my-org-sum in {B} uses it, too" in destroyed.readable
     assert methods(destroyed.writes) == {"DeleteBuildTrigger", "DeleteRepository", "DeleteService", "DeleteTrigger"}
+
+
+def test_a_second_region_is_told_which_topic_stays_with_the_first(job: Job) -> None:
+    first = run(job, A)
+    second = run(job, B)
+
+    (notice,) = [it.message for it in second.log.of_kind("notice") if "topic of its own" in it.message]
+    assert first.outputs["topic_name"].rpartition("/")[2] in notice
+    assert f"eventarc-{A}-my-org-sum-sub-" in notice
+    assert notice.endswith(f"service_id: {first.outputs['service_id']}")
+    assert "topic of its own" not in run(job, B).readable
+
+
+LISTING = "google.cloud.run.v2.Services/ListServices"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        permission_denied("Permission 'run.services.list' denied on resource."),
+        ApiError(grpc.StatusCode.UNAVAILABLE, "No answer."),
+    ],
+    ids=["refused", "in trouble"],
+)
+def test_regions_that_do_not_answer_keep_the_account_and_hinder_nothing(job: Job, error: ApiError) -> None:
+    run(job, A)
+    # The first listing is that of the service's own region.
+    job.world.faults.add(Fault(method=LISTING, error=error, skip=1, times=None))
+
+    destroyed = destroy(job, A)
+
+    assert destroyed.code == 0
+    assert "DeleteService" in methods(destroyed.writes)
+    assert "DeleteServiceAccount" not in methods(destroyed.writes)
+    assert "Google Cloud does not tell whether a service in " in destroyed.readable
+    assert "and others uses it" in destroyed.readable
+
+
+def test_other_regions_are_asked_only_where_an_account_would_go(job: Job) -> None:
+    run(job, A)
+    preview = run(job, A, preview="pr-7")
+    assert preview.code == 0
+
+    of_preview = run(job, A, mode="destroy", preview="pr-7", confirm="my-org-sum-pr-7")
+    of_last = destroy(job, A)
+
+    def listings(it: Run) -> int:
+        return sum(request.method == LISTING for request in it.requests)
+
+    assert (of_preview.code, of_last.code) == (0, 0)
+    assert listings(of_preview) == 1
+    assert listings(of_last) > 30
 
 
 def test_a_topic_that_another_region_has_taken_over_is_not_deleted_from_the_first(job: Job) -> None:

@@ -152,6 +152,23 @@ CASES: dict[str, Case] = {
             'browser = ["werkzeug>=3"]\n',
         },
     ),
+    "an SDK for Kubernetes beside a server": case(
+        traps.NO_FLASK_APP, "requirements.txt:2", requirements("gunicorn>=21\noctue==0.65.0\n")
+    ),
+    "Python 3.12 beside the server of the SDK": case(
+        traps.PYTHON_312,
+        "Dockerfile:1",
+        requirements(REQUIREMENTS + "gunicorn\nflask==2.0.3\n") | dockerfile(DOCKERFILE.replace("3.11", "3.12")),
+    ),
+    "no twine beside a script that only starts": case(
+        traps.NO_TWINE,
+        "requirements.txt:1",
+        {
+            "twine.json": None,
+            "Dockerfile": started('CMD ["/app/start.sh"]\n'),
+            "start.sh": f"#!/bin/sh\nset -e\n# It starts.\nexec gunicorn --bind :$PORT \\\n  --timeout 0 {APP}\n",
+        },
+    ),
     "a version in a stage that is copied from": case(
         traps.NO_FLASK_APP,
         "Dockerfile:2",
@@ -380,6 +397,10 @@ NO_TRAP: dict[str, Mapping[str, str | None]] = {
     "Python 3.12 in a stage that is left behind": dockerfile("FROM python:3.12 AS docs\nRUN make\n" + DOCKERFILE),
     "a twine that the build makes": dockerfile(DOCKERFILE + "RUN python make_twine.py > twine.json\n")
     | {"twine.json": None},
+    "a twine that stands in the Dockerfile": dockerfile(
+        DOCKERFILE.replace("CMD", "COPY <<EOF /app/twine.json\n{}\nEOF\nCMD")
+    )
+    | {"twine.json": None},
     "a twine in the folder that is copied": {
         "Dockerfile": DOCKERFILE.replace("COPY . .", "COPY service /app"),
         "twine.json": None,
@@ -488,6 +509,20 @@ UNCERTAIN: dict[str, tuple[Trap, Mapping[str, str | None]]] = {
         traps.NO_TWINE,
         WITHOUT_TWINE | dockerfile(DOCKERFILE.replace("CMD", "RUN make schema\nCMD")),
     ),
+    "a program of a tool's environment": (
+        traps.NO_TWINE,
+        WITHOUT_TWINE | dockerfile(DOCKERFILE.replace("CMD", "RUN poetry run make-schema\nCMD")),
+    ),
+    "a program that is started first": (
+        traps.NO_TWINE,
+        WITHOUT_TWINE | dockerfile(DOCKERFILE.replace("exec", "curl -o twine.json https://example.com && exec")),
+    ),
+    "a program that a script starts first": (
+        traps.NO_TWINE,
+        WITHOUT_TWINE
+        | dockerfile(started('CMD ["/app/start.sh"]\n'))
+        | {"start.sh": f"#!/bin/sh\npython fetch.py\nexec gunicorn --bind :$PORT \\\n  --timeout 0 {APP}\n"},
+    ),
     "a program that may fetch a twine": (
         traps.NO_TWINE,
         WITHOUT_TWINE | dockerfile(DOCKERFILE.replace("CMD", "RUN pip install dvc && dvc pull\nCMD")),
@@ -495,6 +530,11 @@ UNCERTAIN: dict[str, tuple[Trap, Mapping[str, str | None]]] = {
     "a server of another version": (
         traps.PYTHON_312,
         dockerfile(DOCKERFILE.replace("3.11", "3.12").replace("CMD", "RUN pip install -U 'gunicorn>=21'\nCMD")),
+    ),
+    "a server of another version, in a file": (
+        traps.PYTHON_312,
+        dockerfile(DOCKERFILE.replace("3.11", "3.12").replace("CMD", "RUN pip install -U -r server.txt\nCMD"))
+        | {"server.txt": "gunicorn>=21\n"},
     ),
     "what pip would not install": (
         traps.WERKZEUG_3,

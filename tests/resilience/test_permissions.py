@@ -211,8 +211,8 @@ def test_to_a_role_that_others_have_or_that_holds_at_times_nothing_is_added(worl
 
         run = cloud.deploy()
 
-        changed = re.findall(r"gcloud iam roles \w+ (\w+)", run.errors[0])
-        free = "octue_deployer_2" if GRANTS[whose].role == ROLE else "octue_deployer"
+        changed = re.findall(r"gcloud iam roles \w+ ([\w.]+)", run.errors[0])
+        free = "octue_deployer.2" if GRANTS[whose].role == ROLE else "octue_deployer"
         assert changed == [free, free]  # made, or extended where it is there
 
 
