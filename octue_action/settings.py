@@ -79,6 +79,7 @@ class Settings:
     :param workload_identity_provider: full resource name; ``None`` where a credentials file is used
     :param deployer_service_account: e-mail of the account to impersonate
     :param credentials_file: made by google-github-actions/auth; ``None`` where a provider is given
+    :param caller_of_file: who that signs in, as IAM has it; empty where it does not say
     :param config: path of octue.yaml from the root of the repository; ``None`` where there is none
     :param services: those to act on, in the order of octue.yaml
     :param emulator: ``127.0.0.1:PORT`` in place of Google Cloud
@@ -93,6 +94,7 @@ class Settings:
     workload_identity_provider: str | None
     deployer_service_account: str | None
     credentials_file: Path | None
+    caller_of_file: str = ""
     octue_role: str
     adopt: bool
     config: str | None
@@ -114,15 +116,22 @@ class Settings:
 
     @property
     def caller(self) -> str:
-        """Who deploys, as IAM has it: the deployer's account, or else the repository itself."""
-        account = self.deployer_service_account
-        return f"serviceAccount:{account}" if account else self.repository_principal
+        """Who deploys, as IAM has it: an account, or else the repository itself, or a name to be filled in."""
+        if self.deployer_service_account:
+            return f"serviceAccount:{self.deployer_service_account}"
+        if self.workload_identity_provider:
+            return self.repository_principal
+        return self.caller_of_file or f"serviceAccount:DEPLOYER@{self.project_id}.iam.gserviceaccount.com"
 
     @property
     def repository_principal(self) -> str:
         """The repository, by its number, as IAM has it: what signs in where no account is impersonated."""
-        pool = str(self.workload_identity_provider).rpartition("/providers/")[0]
-        return f"principalSet://iam.googleapis.com/{pool}/attribute.repository_id/{self.github.repository_id}"
+        return _principal(str(self.workload_identity_provider), self.github.repository_id)
+
+
+def _principal(provider: str, repository_id: str) -> str:
+    pool = provider.rpartition("/providers/")[0]
+    return f"principalSet://iam.googleapis.com/{pool}/attribute.repository_id/{repository_id}"
 
 
 def load(environment: Mapping[str, str]) -> Settings:
@@ -150,6 +159,7 @@ def load(environment: Mapping[str, str]) -> Settings:
     refused = [it.problem for it in found if it.severity == "error" and sdk_policy == "checked"]
     findings.add(*(replace(it, message=f"{it.message} {_KNOWN_BETTER}") for it in refused))
     project_id = _project_id(readers, findings)
+    credentials_file = _credentials_file(environment, given, findings)
     settings = Settings(
         mode=mode,
         project_id=project_id,
@@ -157,7 +167,8 @@ def load(environment: Mapping[str, str]) -> Settings:
             values.identity_provider, given.get("workload_identity_provider"), None
         ),
         deployer_service_account=findings.take(values.service_account, given.get("deployer_service_account"), None),
-        credentials_file=_credentials_file(environment, given, findings),
+        credentials_file=credentials_file,
+        caller_of_file=_caller_of(credentials_file, github.repository_id) if credentials_file else "",
         octue_role=findings.take(values.role, given.get("octue_role"), names.octue_role(project_id)),
         adopt=findings.take(values.boolean, given.get("adopt"), False),
         config=path,
@@ -340,6 +351,20 @@ def _credentials_file(environment: Mapping[str, str], given: Mapping[str, Given]
     message = "There is nothing to sign in to Google Cloud with."
     findings.add(Problem(message=message, expected=_SIGN_IN, title="workload_identity_provider"))
     return None
+
+
+def _caller_of(file: Path, repository_id: str) -> str:
+    """Who a credentials file signs in, as IAM has it; empty where it does not say."""
+    try:
+        content = github_context.json_file(file)
+        url = str(content.get("service_account_impersonation_url", ""))
+        account = content.get("client_email") or url.rpartition("/")[2].partition(":")[0]
+        if account:
+            return f"serviceAccount:{values.service_account(account)}"
+        audience = str(content.get("audience", "")).removeprefix("//iam.googleapis.com/")
+        return _principal(values.identity_provider(audience), repository_id)
+    except (Rejected, *github_context.GARBAGE):
+        return ""
 
 
 def _file(given: Given, findings: Findings) -> Path:

@@ -220,6 +220,39 @@ def test_a_given_image_needs_nothing_to_build(environment: dict[str, str], works
     assert service.build_trigger == "none"
 
 
+POOL_OF_FILE = "projects/123456789012/locations/global/workloadIdentityPools/github"
+PROVIDER_OF_FILE = f"{POOL_OF_FILE}/providers/octue"
+ACCOUNT_OF_FILE = "deployer-2@my-project.iam.gserviceaccount.com"
+OF_FILES: dict[str, tuple[object, str]] = {
+    "an account": (
+        {
+            "service_account_impersonation_url": "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/"
+            f"{ACCOUNT_OF_FILE}:generateAccessToken"
+        },
+        f"serviceAccount:{ACCOUNT_OF_FILE}",
+    ),
+    "a key": ({"client_email": ACCOUNT_OF_FILE}, f"serviceAccount:{ACCOUNT_OF_FILE}"),
+    "a repository": (
+        {"audience": f"//iam.googleapis.com/{PROVIDER_OF_FILE}"},
+        f"principalSet://iam.googleapis.com/{POOL_OF_FILE}/attribute.repository_id/1296269",
+    ),
+    "nobody": ({}, "serviceAccount:DEPLOYER@my-project.iam.gserviceaccount.com"),
+    "a command": ({"client_email": "$(id)"}, "serviceAccount:DEPLOYER@my-project.iam.gserviceaccount.com"),
+    "no JSON object": ([], "serviceAccount:DEPLOYER@my-project.iam.gserviceaccount.com"),
+}
+
+
+@pytest.mark.parametrize("whose", OF_FILES)
+def test_a_credentials_file_says_who_deploys(whose: str, environment: dict[str, str], tmp_path: Path) -> None:
+    content, caller = OF_FILES[whose]
+    file = tmp_path / "credentials.json"
+    file.write_text(json.dumps(content))
+    del environment["INPUT_WORKLOAD_IDENTITY_PROVIDER"]
+    environment.pop("INPUT_DEPLOYER_SERVICE_ACCOUNT", None)
+
+    assert load(environment | {"GOOGLE_APPLICATION_CREDENTIALS": str(file)}).caller == caller
+
+
 def test_a_credentials_file_is_enough_to_sign_in(environment: dict[str, str], workspace: Path) -> None:
     credentials = workspace / "gha-creds.json"
     credentials.write_text("{}")
