@@ -37,9 +37,8 @@ class Started:
 
 @pytest.fixture
 def short_ladder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Long enough for a process to end on a busy machine."""
-    monkeypatch.setattr(process, "SIGINT_SECONDS", 1.5)
-    monkeypatch.setattr(process, "SIGTERM_SECONDS", 1.0)
+    monkeypatch.setattr(process, "SIGINT_SECONDS", 0.3)
+    monkeypatch.setattr(process, "SIGTERM_SECONDS", 0.2)
 
 
 def test_the_rungs_are_those_of_the_runner() -> None:
@@ -49,7 +48,7 @@ def test_the_rungs_are_those_of_the_runner() -> None:
 @pytest.mark.usefixtures("short_ladder")
 @pytest.mark.parametrize(
     ("ignored", "last", "seconds"),
-    [((), "SIGINT", 0), (("SIGINT",), "SIGTERM", 1.5), (("SIGINT", "SIGTERM"), "SIGKILL", 2.5)],
+    [((), "SIGINT", 0), (("SIGINT",), "SIGTERM", 0.3), (("SIGINT", "SIGTERM"), "SIGKILL", 0.5)],
 )
 def test_a_process_gets_one_signal_after_the_other(
     tmp_path: Path, ignored: tuple[str, ...], last: str, seconds: float
