@@ -13,7 +13,8 @@ from octue_action import preflight, report
 from octue_action.annotations import annotate, annotate_ended, placed
 from octue_action.apply import Outcome, Status, apply
 from octue_action.cancellation import Cancelled
-from octue_action.deployment import Deployment, Existing, desired, destroyed, informed, known
+from octue_action.deployment import Deployment, desired, destroyed, informed, known
+from octue_action.existing import Existing
 from octue_action.failure import Failure
 from octue_action.graph import walk
 from octue_action.outputs import outputs, plan_json

@@ -11,7 +11,8 @@ import pytest
 from google.cloud import eventarc_v1, run_v2
 from google.pubsub_v1.types import pubsub
 
-from octue_action.deployment import ORDER, Deployment, Destruction, Existing, desired, destroyed, informed, known
+from octue_action.deployment import ORDER, Deployment, Destruction, desired, destroyed, informed, known
+from octue_action.existing import Existing
 from octue_action.plan import Action, Change, Plan
 from octue_action.resource import Resource, is_ours
 from octue_action.resources.artifact_repository import ArtifactRepository

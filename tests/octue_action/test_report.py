@@ -14,7 +14,8 @@ from markdown_it import MarkdownIt
 
 from octue_action import report
 from octue_action.apply import Outcome, Status
-from octue_action.deployment import Deployment, Existing, desired
+from octue_action.deployment import Deployment, desired
+from octue_action.existing import Existing
 from octue_action.failure import Failure
 from octue_action.plan import Action, Change, Plan, compare, deletion
 from octue_action.question import Answer

@@ -28,7 +28,8 @@ from emulator.faults import Fault
 from octue_action import main as action
 from octue_action import report
 from octue_action.apply import Outcome, Status
-from octue_action.deployment import Deployment, Existing, desired
+from octue_action.deployment import Deployment, desired
+from octue_action.existing import Existing
 from octue_action.failure import Failure
 from octue_action.plan import Action, Change, Plan
 from octue_action.resource import FieldChange, Resource
