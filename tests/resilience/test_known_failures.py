@@ -60,7 +60,8 @@ CASES = {
     "api-disabled-pubsub": Case(SWITCH_ON.format("pubsub"), passes=False),
     "api-disabled-cloudbuild": Case(SWITCH_ON.format("cloudbuild"), passes=False),
     "api-disabled-iam": Case(SWITCH_ON.format("iam"), passes=False),
-    "api-disabled-cloudresourcemanager": Case(SWITCH_ON.format("cloudresourcemanager"), passes=False),
+    # The first of its calls asks for permissions, and what is not told of these stops nothing.
+    "api-disabled-cloudresourcemanager": Case(SWITCH_ON.format("cloudresourcemanager"), passes=False, skip=1),
     "rate-403": Case(QUOTAS),
     "rate-429": Case(QUOTAS),
     "srv-500": Case(STATUS),
