@@ -237,19 +237,25 @@ def _end_of(log: str) -> int:
     return ended[-1] if ended else len(log)
 
 
-def _has_died(lines: Iterable[str]) -> bool:
+def keeps_dying(lines: Iterable[str]) -> bool:
+    """Whether a container ends with errors again and again, as its log shows."""
+    return len(_deaths(lines)) > 1
+
+
+def _has_died(lines: Sequence[str]) -> bool:
     """Whether the container ended with an error and did not come again, or does so again and again.
 
     Of one that goes on, an error in its log says nothing of why it should have ended.
     """
-    deaths, is_there = 0, True
-    for line in lines:
-        if match := _ENDED.search(line):
-            is_there = match["code"] == "0"
-            deaths += not is_there
-        elif _STARTED.search(line):
-            is_there = True
-    return deaths > 0 and (not is_there or deaths > 1)
+    deaths = _deaths(lines)
+    came_again = any(_STARTED.search(line) for line in lines[deaths[-1] :]) if deaths else False
+    return keeps_dying(lines) or (bool(deaths) and not came_again)
+
+
+def _deaths(lines: Iterable[str]) -> list[int]:
+    """The places of the lines that say that the container ended with an error."""
+    ended = ((place, _ENDED.search(line)) for place, line in enumerate(lines))
+    return [place for place, match in ended if match and match["code"] != "0"]
 
 
 _STARTED = re.compile(r"Listening at:|[Rr]unning on http|Application startup complete")

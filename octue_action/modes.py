@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from octue_action import preflight, report
+from octue_action import logs, preflight, report
 from octue_action.annotations import annotate, annotate_ended, placed
 from octue_action.apply import Outcome, Status, apply
 from octue_action.cancellation import Cancelled
 from octue_action.deployment import Deployment, desired, destroyed, informed, known
+from octue_action.diagnosis import keeps_dying
 from octue_action.existing import Existing
 from octue_action.failure import Failure
 from octue_action.graph import walk
@@ -289,7 +290,11 @@ class _Story:
             return run.explain(failure)
 
         def told(outcome: Outcome) -> Outcome:
-            return replace(outcome, failure=explained(outcome.failure)) if outcome.failure else outcome
+            if outcome.failure is None:
+                return outcome
+            is_of_container = isinstance(outcome.change.resource, CloudRunService)
+            notices = run.settings.sdk_notices if is_of_container else ()
+            return replace(outcome, failure=_with_notices(explained(outcome.failure), notices))
 
         with run.runner.group("Apply") if made.has_changes else contextlib.nullcontext():
             carried_out = apply(
@@ -383,6 +388,7 @@ _GOOD = frozenset({Status.APPLIED, Status.UNCHANGED})
 def _answer(run: Run, deployment: Deployment, question: object) -> Asked:
     """Ask, and wait for the answer."""
     service, seconds = deployment.service, run.settings.question_timeout
+    source = service.log_source(service.revision, run.date - _CLOCKS_DIFFER)
     run.runner.info(f"Asking {service.service}, and waiting at most {seconds} s for the answer.")
     try:
         answer = ask(
@@ -391,11 +397,12 @@ def _answer(run: Run, deployment: Deployment, question: object) -> Asked:
             service_id=deployment.service_id,
             input_values=question,
             seconds=seconds,
+            is_lost=lambda: keeps_dying(logs.glance(run.google, source)),
         )
     except NoAnswer as failure:
         if failure.log:
             return Asked(question=question, failure=failure, log=failure.log)
-        failure.log_source = service.log_source(service.revision, run.date - _CLOCKS_DIFFER)
+        failure.log_source = source
         told = run.explain(failure)
         is_explained = told.remedy != failure.remedy
         notices = () if is_explained else run.settings.sdk_notices
@@ -409,10 +416,15 @@ def _answer(run: Run, deployment: Deployment, question: object) -> Asked:
 
 
 def _with_notices(failure: Failure, notices: Sequence[Problem]) -> Failure:
-    """Why there was no answer, with what was told beforehand, which may be the reason."""
-    told = "\n".join(f"- {placed(notice)}" for notice in notices)
-    why = f"\nThis was told before the deployment, and may be the reason:\n{told}" if told else ""
-    return Failure(f"{failure.message}{why}", failure.remedy, failure.log_url)
+    """Why a service does not work, with what was told beforehand, which may be the reason."""
+    if not notices:
+        return failure
+    listed = "\n".join(f"- {placed(notice)}" for notice in notices)
+    why = f"This was told before the deployment, and may be the reason:\n{listed}"
+    told = Failure(f"{failure.message}\n{why}", failure.remedy, failure.log_url)
+    told.log = failure.log
+    told.__cause__ = failure.__cause__
+    return told
 
 
 def _log(outcome: Outcome, made: Plan, runner: Runner) -> None:

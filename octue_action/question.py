@@ -52,6 +52,9 @@ STRAGGLER_SECONDS = 5.0
 LOOK_SECONDS = 0.1
 """How often it is looked whether something came, and so how soon the end of the run is noticed."""
 
+DEATH_SECONDS = 15.0
+"""How often it is looked whether a service of which nothing is heard is able to answer at all."""
+
 LAST_SECONDS = 1.0
 """Deadline of a removal when the run is to end, which is about how long its connections then stay open."""
 
@@ -111,7 +114,15 @@ class NoAnswer(Failure):
         self.log = tuple(log[-LOG_LINES:])
 
 
-def ask(google: Google, *, project_id: str, service_id: str, input_values: object, seconds: float) -> Answer:
+def ask(
+    google: Google,
+    *,
+    project_id: str,
+    service_id: str,
+    input_values: object,
+    seconds: float,
+    is_lost: Callable[[], bool] = lambda: False,
+) -> Answer:
     """Ask a service a question, and wait for its answer.
 
     :param google: the door to Google Cloud.
@@ -119,6 +130,7 @@ def ask(google: Google, *, project_id: str, service_id: str, input_values: objec
     :param service_id: UUID in the name of the service's topic.
     :param input_values: JSON.
     :param seconds: how long the answer may take.
+    :param is_lost: whether the service is seen to be unable to answer, so that it is waited for no longer.
     :raises NoAnswer: where there is no answer, or none that makes sense.
     :raises GoogleError: where Google refuses something, or what was made for the answer could not be removed.
     :raises Cancelled: where the run is to end first.
@@ -133,7 +145,7 @@ def ask(google: Google, *, project_id: str, service_id: str, input_values: objec
     ):
         start = google.cancellation.now()
         unsure = _publish(google, question, input_values)
-        said, end = _listen(google, question, pool, seconds)
+        said, end = _listen(google, question, pool, seconds, is_lost)
         if said.last is None:
             raise _silence(question, said, seconds, unsure)
         return _answer(said.last, said.log, end - start)
@@ -294,7 +306,9 @@ def _publish(google: Google, question: _Question, input_values: object) -> Googl
     return None
 
 
-def _listen(google: Google, question: _Question, pool: Executor, seconds: float) -> tuple[_Said, float]:
+def _listen(
+    google: Google, question: _Question, pool: Executor, seconds: float, is_lost: Callable[[], bool]
+) -> tuple[_Said, float]:
     """Pull what the service says until it has said all, and give it with the time when the answer came.
 
     Another thread pulls, as a pull may take long and this one has to notice the end of the run.
@@ -302,6 +316,7 @@ def _listen(google: Google, question: _Question, pool: Executor, seconds: float)
     :raises GoogleError: where pulling is refused.
     """
     said, answered = _Said(), math.inf
+    looked = google.cancellation.now()
     pull = functools.partial(_pull, google, question.subscription, google.cancellation.now() + seconds)
     pulling = pool.submit(pull, [])
     for _ in google.cancellation.poll(seconds, first=LOOK_SECONDS, growth=1.0):
@@ -316,6 +331,11 @@ def _listen(google: Google, question: _Question, pool: Executor, seconds: float)
             pulling = pool.submit(pull, [each.ack_id for each in received])
         if now > answered + STRAGGLER_SECONDS:
             break
+        if not said.is_anything and now > looked + DEATH_SECONDS:
+            looked = now
+            said.is_lost = is_lost()
+            if said.is_lost:
+                break
     return said, answered
 
 
@@ -370,12 +390,14 @@ class _Message:
 class _Said:
     """What a service has said so far, the same in whatever order and however often its messages come.
 
-    ``last`` is the result, or the exception, that it ended with; None until that has come.
+    ``last`` is the result, or the exception, that it ended with; None until that has come. ``is_lost`` is set where
+    nothing more is to be expected.
     """
 
     def __init__(self) -> None:
         self.last: _Message | None = None
         self.is_anything = False
+        self.is_lost = False
         self.unreadable = 0
         self._lines: list[tuple[int, str]] = []
         self._ahead: set[int] = set()
@@ -495,4 +517,7 @@ def _silence(question: _Question, said: _Said, seconds: float, unsure: GoogleErr
         return NoAnswer(f"{late}, but the service has it and may still be at work.", remedy, said.log)
     doubt = f"Google did not say whether it took the question: {unsure}\n" if unsure else ""
     logs = f"gcloud logging read 'resource.type=\"cloud_run_revision\"' --project={question.project_id} --freshness=1h"
+    if said.is_lost:
+        lost = "The question was not answered: the service's container ends again and again, so no answer can come."
+        return NoAnswer(f"{doubt}{lost}", f"{_CHECKS}\n{logs}")
     return NoAnswer(f"{doubt}{late}, and nothing shows that the service has it.", f"{_CHECKS}\n{logs}")

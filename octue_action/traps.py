@@ -184,7 +184,8 @@ NO_TWINE = Trap(
     looks_for="a repository without the twine",
     severity="error",
     says="There is no {path} in the repository: Octue's SDK reads the twine at every question, and answers each "
-    "with an error without it.",
+    "with an error without it. Add it with what is below, which allows anything: what goes in and comes out is yours "
+    "to say.",
     remedy='{{\n  "input_values_schema": {{"type": "object"}},\n  "output_values_schema": {{"type": "object"}}\n}}',
     source="octue's runner.py and configuration.py: twine_path, by default twine.json",
 )

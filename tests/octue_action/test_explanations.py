@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,7 @@ listener = socket.create_server(("", int(os.environ["PORT"])))
 time.sleep(2)
 raise ImportError("cannot import name 'url_quote' from 'werkzeug.urls' (/app/werkzeug/urls.py)")
 """
+DYING_AGAIN_AND_AGAIN = DEAD_AFTER_ITS_START.replace("time.sleep(2)", "time.sleep(1)")
 ALIVE_AND_SILENT = """\
 import os, socket, sys, time
 listener = socket.create_server(("", int(os.environ["PORT"])))
@@ -137,6 +139,26 @@ def test_what_a_silent_service_logs_is_shown_and_taken_for_no_reason(job: Job) -
 def test_what_was_told_of_the_sdk_is_told_again_where_no_answer_comes(job: Job) -> None:
     files = {"server.py": ALIVE_AND_SILENT, "Dockerfile": OCTUE_WITHOUT_WERKZEUG, "twine.json": "{}"}
     run, _ = failed(job, files, question="1", question_timeout="2")
+
+    assert "This was told before the deployment, and may be the reason:" in run.errors[0]
+    assert "cannot be imported with Werkzeug 3" in run.errors[0]
+
+
+def test_a_service_that_dies_again_and_again_is_not_waited_for_to_the_end(job: Job) -> None:
+    """Each delivery of the question starts a container, and each ends."""
+    start = time.monotonic()
+    run, first = failed(job, {"server.py": DYING_AGAIN_AND_AGAIN}, question="1", question_timeout="600")
+
+    assert time.monotonic() - start < 120
+    assert (
+        first == "The question was not answered: the service's container ends again and again, so no answer can come."
+    )
+    assert run.errors[0].endswith("werkzeug<3")
+
+
+def test_what_was_told_of_the_sdk_is_told_again_where_the_container_does_not_start(job: Job) -> None:
+    files = {"server.py": "raise SystemExit(1)\n", "Dockerfile": OCTUE_WITHOUT_WERKZEUG, "twine.json": "{}"}
+    run, _ = failed(job, files)
 
     assert "This was told before the deployment, and may be the reason:" in run.errors[0]
     assert "cannot be imported with Werkzeug 3" in run.errors[0]
