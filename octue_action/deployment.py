@@ -201,7 +201,7 @@ def _use(users: Sequence[str]) -> str:
 def _unseen(unseen_regions: Sequence[str]) -> str:
     if not unseen_regions:
         return ""
-    named = ", ".join(unseen_regions[:3]) + (" and others" if len(unseen_regions) > 3 else "")  # noqa: PLR2004
+    named = ", ".join(unseen_regions[:3]) + (" and others" if unseen_regions[3:] else "")
     return f"Google Cloud does not tell whether a service in {named} uses it"
 
 

@@ -76,8 +76,8 @@ def explain(
         **{_OF_METADATA.get(name, name): value for name, value in error.metadata.items()},
         "project": project_id,
         "region": region,
-        "caller": caller or f"serviceAccount:DEPLOYER@{project_id}.iam.gserviceaccount.com",
-        "who": _who(caller),
+        "caller": member(caller, project_id),
+        "who": who(caller),
         "deployer_role": names.deployer_role_of(caller),
         "octue_role": octue_role or f"projects/{project_id}/roles/octue_service_user",
     }
@@ -215,7 +215,19 @@ def _whole_log(url: str, diagnosis: Diagnosis | None) -> str:
     return f"All of its log: {url}" if url and diagnosis and url not in diagnosis.remedy else ""
 
 
-def _who(caller: str) -> str:
+def member(caller: str, project_id: str) -> str:
+    """Who deploys, for a command; a name to be filled in where it is not known.
+
+    :param caller: as for ``explain``.
+    """
+    return caller or f"serviceAccount:DEPLOYER@{project_id}.iam.gserviceaccount.com"
+
+
+def who(caller: str) -> str:
+    """Who deploys, as a sentence begins.
+
+    :param caller: as for ``explain``.
+    """
     kind, _, name = caller.partition(":")
     if not caller:
         return "This workflow"

@@ -22,7 +22,6 @@ _LONGEST_COMMAND = 20_000
 _MAXIMUM_FOLDERS = 20
 _FLAG = re.compile(r"--[a-z-]+(=\S*)?\s+")
 _FROM_FLAG = re.compile(r"(?:--|,)from=([^\s,]+)")
-_OVERRULED = re.compile(r"--no-deps")
 _INSTALLERS = re.compile(
     r"(pip[0-9.]*|apt|apt-get|apk|mkdir|chmod|chown|(user|group)add|add(user|group)|rm|echo|set|export|true)"
 )
@@ -30,7 +29,7 @@ _TOOLS = frozenset({"poetry", "uv", "pipenv", "pdm"})
 _OF_TOOLS = frozenset({"add", "config", "export", "install", "lock", "pip", "sync", "update", "venv"})
 """Of their commands those that install; ``run`` is none."""
 _UNPACKED = re.compile(r"://|\.(tar|tgz|gz|bz2|xz|zst)\b|\bgit@")
-_OTHER_PYTHON = re.compile(r"\b(uv|conda|mamba|micromamba|pyenv|asdf)\b|\bpython3\.[0-9]+\b|/uv\b")
+_OTHER_PYTHON = re.compile(r"\b(uv|conda|mamba|micromamba|pyenv|asdf)\b|\bpython3\.[0-9]+\b")
 _HEREDOC = re.compile(r"<<-?([\"']?)([A-Za-z_][A-Za-z0-9_]{0,63})\1")
 _VARIABLE = re.compile(
     r"\$(?:\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^{}$]*))?\}|(?P<plain>[A-Za-z_][A-Za-z0-9_]*))"
@@ -182,7 +181,7 @@ class Dockerfile:
     @property
     def overrules_pip(self) -> bool:
         """Whether the Dockerfile has pip install what does not go together."""
-        return any(_OVERRULED.search(it.text) for it in self.all("RUN"))
+        return any("--no-deps" in it.text for it in self.all("RUN"))
 
     @property
     def folders(self) -> list[str]:

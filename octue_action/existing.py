@@ -84,7 +84,7 @@ class Existing:
             elsewhere = _services_elsewhere(google, project, parents.values())
             existing._neighbours |= {region: listed for region, listed in elsewhere.items() if listed is not None}
             existing._unseen = sorted(region for region, listed in elsewhere.items() if listed is None)
-        unsaid = [s for s in settings.services if not (s.service_id or existing._said_topic(project, s))]
+        unsaid = [service for service in settings.services if not existing._told_topic(project, service)]
         if unsaid:
             request = pubsub.ListTopicsRequest(project=f"projects/{project}", page_size=1000)
             existing._topics = google.list(google.publisher.list_topics, request)
@@ -105,15 +105,19 @@ class Existing:
         :returns: their ids, and of each the region of the service that it is for.
         """
         project, found = settings.project_id, dict[str, str]()
-        there = {topic.name.rpartition("/")[2] for topic in self._topics}
         for service in unsaid:
-            labels = names.labels(service.service, settings.github.repository_id, service.preview)
-            derived = itertools.takewhile(lambda topic_id: topic_id in there, _derived_topics(project, service))
-            found |= dict.fromkeys([*derived, *self._ours(labels)], service.region)
+            found |= dict.fromkeys(self._own_topics(settings, service), service.region)
         for service in settings.services if settings.delete_topic else ():
-            said = names.topic_id(service.service_id) if service.service_id else self._said_topic(project, service)
-            found |= {said: service.region} if said else {}
+            told = self._told_topic(project, service)
+            found |= {told: service.region} if told else {}
         return found
+
+    def _own_topics(self, settings: Settings, service: ServiceSettings) -> list[str]:
+        """The topics that are there and would be a service's, by its name and region, or by their labels."""
+        there = {topic.name.rpartition("/")[2] for topic in self._topics}
+        labels = names.labels(service.service, settings.github.repository_id, service.preview)
+        derived = itertools.takewhile(lambda it: it in there, _derived_topics(settings.project_id, service))
+        return list(dict.fromkeys([*derived, *self._ours(labels)]))
 
     def _ours(self, labels: Mapping[str, str]) -> list[str]:
         """The topics for questions that carry these labels."""
@@ -126,11 +130,9 @@ class Existing:
 
     def notices(self, settings: Settings) -> Iterator[str]:
         """What is good to know of what is there: topics of a service that it does not get."""
-        project = settings.project_id
         for service in settings.services:
-            labels = names.labels(service.service, settings.github.repository_id, service.preview)
-            own = dict.fromkeys([next(_derived_topics(project, service)), *self._ours(labels)])
-            for topic_id in own if not (service.service_id or self._said_topic(project, service)) else ():
+            is_told = self._told_topic(settings.project_id, service)
+            for topic_id in self._own_topics(settings, service) if not is_told else ():
                 if topic_id in self._elsewhere:
                     yield (
                         f"{service.service} in {service.region} is asked on a topic of its own. The topic {topic_id} "
@@ -194,6 +196,11 @@ class Existing:
             of = name.removesuffix(f"-{preview}") if preview else name
             if of == service.real_service:
                 yield name
+
+    def _told_topic(self, project_id: str, service: ServiceSettings) -> str:
+        """The topic that the settings name, or what is there says; empty where neither does."""
+        given = names.topic_id(service.service_id) if service.service_id else ""
+        return given or self._said_topic(project_id, service)
 
     def _said_topic(self, project_id: str, service: ServiceSettings) -> str:
         trigger = self.trigger_of(service)

@@ -103,7 +103,7 @@ def deployer_role_of(member: str) -> str:
     """
     kind, _, name = member.partition(":")
     if kind == "serviceAccount":
-        return deployer_role_id(name.partition("@")[0].lower())
+        return deployer_role_id(name.partition("@")[0])
     repository = re.search(r"/workloadIdentityPools/[^/]+/attribute\.repository_id/(\d+)\Z", name)
     return f"octue_repository_{repository[1]}" if repository else deployer_role_id("deployer")
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from octue_action import names, permissions
 from octue_action.catalogue import CONDITIONS, SETUP_URL
+from octue_action.diagnosis import member, who
 from octue_action.failure import Failure, GoogleError
 from octue_action.graph import walk
 from octue_action.plan import Action, Change, Plan, compare, deletion
@@ -119,15 +120,15 @@ def notices(plan: Plan, google: Google, settings: Settings, on_project: frozense
         )
     if on_project is None and plan.has_changes:
         yield (
-            f"Google Cloud does not tell which permissions {_who(settings)} has in the project {project}: what it may "
-            "not do is refused in its turn, and not told beforehand."
+            f"{who(settings.caller)} has permissions in the project {project} that Google Cloud does not tell: what it "
+            "may not do is refused in its turn, and not told beforehand."
         )
     unexplained = [Lack(Need(it), "") for it in permissions.EXPLAIN if on_project is not None and it not in on_project]
     if plan.has_changes and unexplained:
         commands = "\n".join(_grants(unexplained, google.policies.get(f"projects/{project}"), settings))
         yield (
-            f"{_who(settings)} may not read logs in the project {project} ({', '.join(permissions.EXPLAIN)}): if a "
-            f"build or a container fails, this run cannot show why. To allow it:\n{commands}"
+            f"{who(settings.caller)} may not read logs in the project {project} ({', '.join(permissions.EXPLAIN)}): if "
+            f"a build or a container fails, this run cannot show why. To allow it:\n{commands}"
         )
 
 
@@ -280,7 +281,7 @@ def _told(lacks: Sequence[Lack], apis: Sequence[str], google: Google, settings: 
     if lacks:
         listed = "\n".join(f"- {lack.need.permission}, {lack.purpose}" for lack in lacks)
         said.append(
-            f"{_who(settings)} may not do all that this run needs in the project {project}. It lacks:\n{listed}"
+            f"{who(settings.caller)} may not do all that this run needs in the project {project}. It lacks:\n{listed}"
         )
     policy = google.policies.get(f"projects/{project}")
     if lacks and not _own_roles(policy, settings):
@@ -290,10 +291,6 @@ def _told(lacks: Sequence[Lack], apis: Sequence[str], google: Google, settings: 
     )
     commands = [*_switch_on(apis, project), *_grants(lacks, policy, settings)]
     return Failure("\n".join(said), "\n".join(commands))
-
-
-def _who(settings: Settings) -> str:
-    return settings.caller.removeprefix("serviceAccount:")
 
 
 _GRANTING_ROLE = "roles/resourcemanager.projectIamAdmin"
@@ -308,19 +305,20 @@ def _grants(lacks: Sequence[Lack], policy: Policy | None, settings: Settings) ->
 
     :param policy: the project's; None where it may not be seen.
     """
-    project, member = settings.project_id, shlex.quote(settings.caller)
+    project = settings.project_id
+    caller = shlex.quote(member(settings.caller, project))
     commands, rest = [], []
     for lack in lacks:
         if lack.need.permission == permissions.GRANT:
             condition = shlex.quote(CONDITIONS[_GRANTING_ROLE].format(octue_role=settings.octue_role))
             commands.append(
-                f"gcloud projects add-iam-policy-binding {project} --member={member} --role={_GRANTING_ROLE} "
+                f"gcloud projects add-iam-policy-binding {project} --member={caller} --role={_GRANTING_ROLE} "
                 f"--condition={condition}"
             )
         elif account := _account(lack):
             email = account.rpartition("/")[2]
             commands.append(
-                f"gcloud iam service-accounts add-iam-policy-binding {email} --project={project} --member={member} "
+                f"gcloud iam service-accounts add-iam-policy-binding {email} --project={project} --member={caller} "
                 "--role=roles/iam.serviceAccountUser"
             )
         else:
@@ -330,14 +328,15 @@ def _grants(lacks: Sequence[Lack], policy: Policy | None, settings: Settings) ->
 
 def _extend_role(lacking: Sequence[str], policy: Policy | None, settings: Settings) -> list[str]:
     """The commands that add permissions to the caller's own role, or make one where it has none."""
-    project, member = settings.project_id, shlex.quote(settings.caller)
+    project = settings.project_id
+    caller = shlex.quote(member(settings.caller, project))
     listed = ",".join(lacking)
     usual = names.deployer_role_of(settings.caller)
     if roles := _own_roles(policy, settings):
         role_id = shlex.quote(usual if usual in roles else min(roles))
         return [f"gcloud iam roles update {role_id} --project={project} --add-permissions={listed}"]
     role_id = _free_role(usual, policy, settings)
-    granted = f"--member={member} --role=projects/{project}/roles/{role_id} --condition=None"
+    granted = f"--member={caller} --role=projects/{project}/roles/{role_id} --condition=None"
     # Where the policy may not be seen, or the role has lost its grant, the role may be there already.
     return [
         f"gcloud iam roles create {role_id} --project={project} --title='Octue deployer' --permissions={listed} ||",

@@ -15,7 +15,7 @@ from octue_action.dockerfile import parse as parse_dockerfile
 from octue_action.document import MAXIMUM_BYTES, parse
 from octue_action.gunicorn import Gunicorn
 from octue_action.problems import InvalidSettings, Rejected
-from octue_action.requirements import LOCKS, Reference, Requirement
+from octue_action.requirements import LOCKS, Reference, Requirement, normal
 
 _MAXIMUM_LOCK_BYTES = 4 * 1024 * 1024
 _MAXIMUM_FILES = 20
@@ -74,7 +74,7 @@ class Repository:
         pairs: list[tuple[str, str]] = []
         for it in self.dockerfile.all("COPY", "ADD"):
             words = it.listed or split(it.text.split("\n")[0])
-            if "--from=" not in it.flags and len(words) > 1:
+            if not it.sources and len(words) > 1:
                 pairs += [(str(PurePosixPath(source.lstrip("/") or ".")), words[-1]) for source in words[:-1]]
         return pairs[: _MAXIMUM_FILES * 5]
 
@@ -150,7 +150,7 @@ class Repository:
         name = PurePosixPath(path).name
         return (
             any(name in it.text for it in self.dockerfile.all("RUN"))
-            or any(name in it.text for it in self.dockerfile.all("COPY") if "--from=" in it.flags)
+            or any(name in it.text for it in self.dockerfile.all("COPY") if it.sources)
             or any(PurePosixPath(to).name == name != PurePosixPath(source).name for source, to in self.copied)
             or any(PurePosixPath(to).name == name for to in self._written)
         )
@@ -228,13 +228,13 @@ def installed(repository: Repository) -> Iterator[Requirement]:
 
 def _installs_extra(repository: Repository, extra: str) -> bool:
     """Whether a command in the Dockerfile that installs the project names one of its extras, or all of them."""
-    wanted = _normal(extra)
+    wanted = normal(extra)
     for instruction in repository.dockerfile.all("RUN"):
         for words in instruction.commands:
             tools = {re.sub(r"[0-9.]+\Z", "", word.rpartition("/")[2]) for word in words}
             if tools.isdisjoint({"pip", *_OF_TOOLS}):
                 continue
-            if "--all-extras" in words or wanted in {_normal(name) for name in _extras(words)}:
+            if "--all-extras" in words or wanted in {normal(name) for name in _extras(words)}:
                 return True
     return False
 
@@ -248,11 +248,6 @@ def _extras(words: Sequence[str]) -> Iterator[str]:
             yield from re.split(r"[\s,]+", following)
         elif match := re.match(r"--extras?=(.*)", word):
             yield from re.split(r"[\s,]+", match[1])
-
-
-def _normal(name: str) -> str:
-    """A name as packages and extras are compared: packaging.python.org/en/latest/specifications/name-normalization."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _referred(repository: Repository, file: str, reference: Reference) -> list[str]:

@@ -70,13 +70,18 @@ class Reference:
     is_project: bool
 
 
+def normal(name: str) -> str:
+    """A name as packages and extras are compared: packaging.python.org/en/latest/specifications/name-normalization."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def of_text(text: str, file: str, line: int) -> Requirement | None:
     """What one requirement says, ``octue[hdf5]>=0.30; python_version < "3.12"``; None where it is for another package.
 
     packaging.python.org/en/latest/specifications/dependency-specifiers/
     """
     match = _NAME.match(text)
-    package = re.sub(r"[-_.]+", "-", match["name"]).lower() if match else ""
+    package = normal(match["name"]) if match else ""
     if match is None or package not in PACKAGES:
         return None
     said, _, _ = text[match.end() :].partition(";")
@@ -141,7 +146,7 @@ def of_pyproject(text: str, file: str) -> Iterator[Requirement]:
 
 
 def _of_poetry(name: str, constraint: object, text: str, file: str) -> Iterator[Requirement]:
-    package = re.sub(r"[-_.]+", "-", name).lower()
+    package = normal(name)
     if package not in PACKAGES:
         return
     line = _line_matching(text, rf"[\"']?{re.escape(name)}[\"']?\s*=|\[tool\.poetry\.dependencies\.{re.escape(name)}\]")

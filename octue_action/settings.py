@@ -116,12 +116,12 @@ class Settings:
 
     @property
     def caller(self) -> str:
-        """Who deploys, as IAM has it: an account, or else the repository itself, or a name to be filled in."""
+        """Who deploys, as IAM has it: an account, or else the repository itself; empty where it is not known."""
         if self.deployer_service_account:
             return f"serviceAccount:{self.deployer_service_account}"
         if self.workload_identity_provider:
             return self.repository_principal
-        return self.caller_of_file or f"serviceAccount:DEPLOYER@{self.project_id}.iam.gserviceaccount.com"
+        return self.caller_of_file
 
     @property
     def repository_principal(self) -> str:

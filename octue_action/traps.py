@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
@@ -510,6 +511,12 @@ class _Look:
     def _dockerfile_place(self, title: str, line: int) -> Given:
         return Given(name=title, text="", file=self._repository.dockerfile_path, line=line)
 
+    @cached_property
+    def _started(self) -> tuple[str, bool]:
+        """What the container starts, with its scripts, and whether all of them could be read."""
+        start = self._repository.dockerfile.start
+        return self._repository.with_scripts(start) if start is not None else ("", True)
+
     @property
     def starts_octue(self) -> bool:
         """Whether the container starts Octue's Flask app; another program may do without what that needs.
@@ -519,8 +526,7 @@ class _Look:
         file = self._repository.dockerfile
         if file.start is None:
             return file.python is not None
-        text, _ = self._repository.with_scripts(file.start)
-        return MODULE in text
+        return MODULE in self._started[0]
 
     @property
     def starts_octue_alone(self) -> bool:
@@ -528,8 +534,7 @@ class _Look:
         start = self._repository.dockerfile.start
         if start is None or not self.starts_octue:
             return self.starts_octue
-        text, _ = self._repository.with_scripts(start)
-        said = start.text if MODULE in start.text else text.partition("\n")[2]
+        said = start.text if MODULE in start.text else self._started[0].partition("\n")[2]
         server = re.compile(rf"\bgunicorn\b|{re.escape(MODULE)}")
         return all(only_installs(words) or server.search(" ".join(words)) for words in commands_of(said))
 
@@ -543,7 +548,7 @@ class _Look:
                 yield _at(NO_START, place, start="The Dockerfile without CMD or ENTRYPOINT", module=module)
             return
         place = self._dockerfile_place("CMD", start.line)
-        text, is_whole = self._repository.with_scripts(start)
+        text, is_whole = self._started
         named = re.search(rf"{re.escape(MODULE)}(\.flask_app)?(?![\w.])", text)
         if named is None:
             if is_whole:

@@ -236,9 +236,9 @@ OF_FILES: dict[str, tuple[object, str]] = {
         {"audience": f"//iam.googleapis.com/{PROVIDER_OF_FILE}"},
         f"principalSet://iam.googleapis.com/{POOL_OF_FILE}/attribute.repository_id/1296269",
     ),
-    "nobody": ({}, "serviceAccount:DEPLOYER@my-project.iam.gserviceaccount.com"),
-    "a command": ({"client_email": "$(id)"}, "serviceAccount:DEPLOYER@my-project.iam.gserviceaccount.com"),
-    "no JSON object": ([], "serviceAccount:DEPLOYER@my-project.iam.gserviceaccount.com"),
+    "nobody": ({}, ""),
+    "a command": ({"client_email": "$(id)"}, ""),
+    "no JSON object": ([], ""),
 }
 
 

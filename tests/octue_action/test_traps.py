@@ -173,8 +173,8 @@ CASES: dict[str, Case] = {
         traps.NO_FLASK_APP,
         "Dockerfile:2",
         dockerfile(
-            "FROM python:3.11 AS wheels\nRUN pip install --user octue==0.65.0\n"
-            + DOCKERFILE.replace("RUN pip install -r requirements.txt", "COPY --from=wheels /root/.local /root/.local")
+            "FROM python:3.11 AS wheels\nRUN pip install --prefix=/install octue==0.65.0\n"
+            + DOCKERFILE.replace("RUN pip install -r requirements.txt", "COPY --from=wheels /install /usr/local")
         ),
     ),
     "an SDK that does not build": case(

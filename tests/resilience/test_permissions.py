@@ -245,7 +245,8 @@ def test_where_permissions_cannot_be_asked_for_the_run_goes_on(worlds: Worlds, m
 
         succeeded(run)
         cloud.world.faults.check()
-        assert "does not tell which permissions deployer@my-project.iam.gserviceaccount.com has" in run.stdout
+        deployer = "deployer@my-project.iam.gserviceaccount.com"
+        assert f"{deployer} has permissions in the project my-project that Google Cloud does not tell" in run.stdout
 
 
 def test_a_rollback_that_may_not_look_is_told_what_a_rollback_takes_and_no_more(worlds: Worlds) -> None:
