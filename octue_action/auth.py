@@ -52,31 +52,50 @@ class AuthenticationError(Failure):
     """Google Cloud would not let this workflow in, or GitHub would not vouch for it."""
 
 
-def sign_in(settings: Settings, mask: Mask, cancellation: Cancellation | None = None) -> Credentials:
-    """Get credentials that work: the first token has been issued when this returns.
+class SignIn:
+    """Signing in to Google Cloud.
 
     :param settings: which provider and account, or which credentials file.
     :param mask: told every token before it is used.
     :param cancellation: after which no server in trouble is asked again.
-    :raises AuthenticationError: where a token is refused, with the cause and what to do.
+    :raises AuthenticationError: where a credentials file cannot be used.
+
+    ``credentials`` are there at once, so that connections can be opened with them; they work after ``wait``.
     """
-    cancellation = cancellation or Cancellation()
-    provider = _GitHubToken(settings, mask, cancellation)
-    credentials = _Masked(
-        _federated(settings, provider) if settings.workload_identity_provider else _from_file(settings),
-        mask,
-        cancellation,
-    )
-    # Without the causes: their texts, and so a traceback's, have the whole body of an answer.
-    try:
-        session = session_for(emulator=settings.emulator is not None)
-        credentials.refresh(google.auth.transport.requests.Request(session))
-    except GARBAGE as error:
-        raise _not_understood(type(error).__name__) from None
-    except google.auth.exceptions.GoogleAuthError as error:
-        cancellation.check()
-        raise _explain(error, settings, provider.claims) from None
-    return credentials
+
+    def __init__(self, settings: Settings, mask: Mask, cancellation: Cancellation | None = None) -> None:
+        self._settings = settings
+        self._cancellation = cancellation or Cancellation()
+        self._provider = _GitHubToken(settings, mask, self._cancellation)
+        self.credentials: Credentials = _Masked(
+            _federated(settings, self._provider) if settings.workload_identity_provider else _from_file(settings),
+            mask,
+            self._cancellation,
+        )
+
+    def wait(self) -> Credentials:
+        """Have the first token issued, and give the credentials.
+
+        :raises AuthenticationError: where a token is refused, with the cause and what to do.
+        """
+        # Without the causes: their texts, and so a traceback's, have the whole body of an answer.
+        try:
+            session = session_for(emulator=self._settings.emulator is not None)
+            self.credentials.refresh(google.auth.transport.requests.Request(session))
+        except GARBAGE as error:
+            raise _not_understood(type(error).__name__) from None
+        except google.auth.exceptions.GoogleAuthError as error:
+            self._cancellation.check()
+            raise _explain(error, self._settings, self._provider.claims) from None
+        return self.credentials
+
+
+def sign_in(settings: Settings, mask: Mask, cancellation: Cancellation | None = None) -> Credentials:
+    """Get credentials that work.
+
+    The parameters, and what is raised, are those of ``SignIn``.
+    """
+    return SignIn(settings, mask, cancellation).wait()
 
 
 _REFUSALS = (

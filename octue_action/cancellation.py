@@ -32,6 +32,12 @@ LAST_SECONDS = 1.0
 SHORTEST_SECONDS = 0.1
 """What a request is given when no time is left."""
 
+POLL_SECONDS, POLL_SHARE = 0.2, 0.06
+"""The pause between two looks at something that takes its time: so many seconds, or that share of what has passed.
+
+It ends somewhere within a pause: so to notice that costs 100 ms or 3 % on average, whatever it is and takes.
+"""
+
 TOO_LONG = 1
 """Exit code of a run that has taken longer than it may."""
 
@@ -141,22 +147,31 @@ class Cancellation:
         self.check()
 
     def poll(
-        self, seconds: float, *, first: float = 0.3, growth: float = 1.6, most: float = 10.0, at_once: bool = True
+        self,
+        seconds: float,
+        *,
+        first: float = POLL_SECONDS,
+        growth: float | None = None,
+        most: float = 10.0,
+        at_once: bool = True,
     ) -> Iterator[None]:
         """Yield again and again after growing pauses, until that many seconds have passed.
 
         :param seconds: how long in all.
-        :param first: the first pause in seconds; each next one is ``growth`` times longer, up to ``most``.
+        :param first: the first pause in seconds.
+        :param growth: by which each next one is longer; None for ``POLL_SHARE`` of what has passed.
+        :param most: the longest pause in seconds.
         :param at_once: whether to yield before the first pause, too; needless for what has only just begun.
         :raises Cancelled: where the run is to end first.
         """
-        end, length = self.now() + seconds, first
+        start, length = self.now(), first
         if at_once:
             yield
-        while self.now() + length <= end:
+        while self.now() + length <= start + seconds:
             self.pause(length)
             yield
-            length = min(length * growth, most)
+            longer = length * growth if growth is not None else max(first, POLL_SHARE * (self.now() - start))
+            length = min(longer, most)
 
     def _wait_for_signal(self) -> NoReturn:
         self.ask(signal.Signals(signal.sigwait(SIGNALS)))

@@ -161,6 +161,9 @@ def known(deployment: Deployment, existing: Existing) -> dict[str, Resource | No
     # A service that is changing at the moment is read again, and waited for.
     if service is None or not is_changing(service):
         read[deployment.service.address] = deployment.service.canonical(service) if service is not None else None
+    if existing.topics is not None:  # of one that is not there, Pub/Sub would remember for a while that it is not
+        topic = existing.topics.get(deployment.topic.resource_name)
+        read[deployment.topic.address] = deployment.topic.canonical(topic) if topic is not None else None
     return read
 
 

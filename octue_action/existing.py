@@ -27,7 +27,8 @@ class Existing:
 
     :param triggers: the Eventarc triggers of each region.
     :param services: the Cloud Run services by full resource name; None for one that is not there.
-    :param topics: the project's Pub/Sub topics, where neither says on which one a service is asked.
+    :param topics: the project's Pub/Sub topics, where neither says on which one a service is asked; None where they
+        were not listed.
     :param neighbours: all Cloud Run services of each region, where something is to be destroyed beside them.
     :param elsewhere: ids of the topics that services in other regions are asked on, as far as that was looked at, and
         of each a subscription that says so.
@@ -37,13 +38,14 @@ class Existing:
         self,
         triggers: Mapping[str, Iterable[eventarc_v1.Trigger]],
         services: Mapping[str, run_v2.Service | None],
-        topics: Iterable[pubsub.Topic] = (),
+        topics: Iterable[pubsub.Topic] | None = None,
         neighbours: Mapping[str, Iterable[run_v2.Service]] | None = None,
         elsewhere: Mapping[str, str] | None = None,
     ) -> None:
         self._triggers = {region: list(listed) for region, listed in triggers.items()}
         self._services = services
-        self._topics = list(topics)
+        self.topics = _by_name(topics) if topics is not None else None
+        """The project's topics by full name; None where they were not listed."""
         self._neighbours = {region: list(listed) for region, listed in (neighbours or {}).items()}
         self._elsewhere = dict(elsewhere or {})
         self._unseen: list[str] = []
@@ -87,8 +89,10 @@ class Existing:
         unsaid = [service for service in settings.services if not existing._told_topic(project, service)]
         if unsaid:
             request = pubsub.ListTopicsRequest(project=f"projects/{project}", page_size=1000)
-            existing._topics = google.list(google.publisher.list_topics, request)
+            existing.topics = _by_name(google.list(google.publisher.list_topics, request))
         existing._elsewhere = _asked_elsewhere(google, project, existing._in_question(settings, unsaid))
+        for trigger in itertools.chain.from_iterable(existing._triggers.values()):
+            google.subscriptions[trigger.name] = trigger.transport.pubsub.subscription
         return existing
 
     def _leaves_accounts(self, settings: Settings) -> bool:
@@ -114,14 +118,15 @@ class Existing:
 
     def _own_topics(self, settings: Settings, service: ServiceSettings) -> list[str]:
         """The topics that are there and would be a service's, by its name and region, or by their labels."""
-        there = {topic.name.rpartition("/")[2] for topic in self._topics}
+        there = {name.rpartition("/")[2] for name in self.topics or ()}
         labels = names.labels(service.service, settings.github.repository_id, service.preview)
         derived = itertools.takewhile(lambda it: it in there, _derived_topics(settings.project_id, service))
         return list(dict.fromkeys([*derived, *self._ours(labels)]))
 
     def _ours(self, labels: Mapping[str, str]) -> list[str]:
         """The topics for questions that carry these labels."""
-        ours = [topic.name.rpartition("/")[2] for topic in self._topics if is_ours(topic.labels, labels)]
+        topics = (self.topics or {}).values()
+        ours = [topic.name.rpartition("/")[2] for topic in topics if is_ours(topic.labels, labels)]
         return [topic_id for topic_id in ours if _UUID.fullmatch(topic_id.removeprefix(names.TOPIC_PREFIX))]
 
     def is_asked_elsewhere(self, topic_id: str) -> bool:
@@ -211,6 +216,10 @@ class Existing:
         said = next((variable.value for variable in variables if variable.name == SERVICE_ID), "")
         service_id = said.removeprefix(names.TOPIC_PREFIX)
         return names.topic_id(service_id) if _UUID.fullmatch(service_id) else ""
+
+
+def _by_name(topics: Iterable[pubsub.Topic]) -> Mapping[str, pubsub.Topic]:
+    return {topic.name: topic for topic in topics}
 
 
 def _services_elsewhere(

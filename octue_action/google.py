@@ -93,6 +93,8 @@ class Google:
         self._policy_locks: dict[str, threading.Lock] = {}
         self.policies: dict[str, Policy] = {}
         """The IAM policies as they were last seen, by resource; read and written under ``policy_lock``."""
+        self.subscriptions: dict[str, str] = {}
+        """The subscription that Eventarc last told for a trigger, by the trigger's full name, for one reading of it."""
 
     @functools.cached_property
     def run(self) -> ServicesClient:
@@ -170,6 +172,16 @@ class Google:
         from google.cloud.service_usage_v1 import ServiceUsageClient
 
         return self._client(ServiceUsageClient, "serviceusage.googleapis.com")
+
+    def prepare(self, clients: Iterable[str]) -> None:
+        """Import clients, make them, and open their connections, before they are needed: it takes no token yet.
+
+        :param clients: names of properties, ``run``.
+        """
+        for name in clients:
+            getattr(self, name)
+        for channel in self._channels:
+            _open(channel)
 
     def rest(self, name: str) -> RestMethod:
         """A method that there is over HTTP alone.
@@ -439,6 +451,16 @@ class Google:
         # No proxy stands before an emulator, whatever the variables say.
         options = (*_OPTIONS, ("grpc.enable_http_proxy", 0))
         return grpc.secure_channel(str(self._emulator), credentials, options)
+
+
+def _open(channel: grpc.Channel) -> None:
+    """Have a channel connect, which it otherwise does with its first call."""
+
+    def stop(state: grpc.ChannelConnectivity) -> None:
+        if state is grpc.ChannelConnectivity.READY:
+            channel.unsubscribe(stop)  # gRPC has a thread for each that is watched
+
+    channel.subscribe(stop, try_to_connect=True)
 
 
 class _BearerToken(grpc.AuthMetadataPlugin):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TextIO
 
 from octue_action import report
@@ -60,8 +61,7 @@ def main(
 
 
 def _run(settings: Settings, runner: Runner, cancellation: Cancellation, start: float, version: str) -> int:
-    from octue_action.announcement import Announcement
-    from octue_action.auth import sign_in
+    from octue_action.auth import SignIn
     from octue_action.google import Google
 
     # Only what is one: whatever has a masked text in it, GitHub takes out of the outputs.
@@ -71,15 +71,28 @@ def _run(settings: Settings, runner: Runner, cancellation: Cancellation, start: 
         runner.notice(told(notice), title=notice.title, file=notice.file, line=notice.line, column=notice.column)
     cancellation.check()
     with runner.group("Sign in to Google Cloud"):
-        credentials = sign_in(settings, runner.mask, cancellation)
+        signing_in = SignIn(settings, runner.mask, cancellation)
+        google = Google(signing_in.credentials, settings.emulator, runner.info, cancellation)
+        with ThreadPoolExecutor(1, thread_name_prefix="prepare") as pool:
+            prepared = pool.submit(_prepare, settings, google)
+            signing_in.wait()
         runner.info(f"Signed in as {settings.deployer_service_account or 'this repository'}.")
+    prepared.result()
 
     from octue_action import modes
+    from octue_action.announcement import Announcement
 
-    google = Google(credentials, settings.emulator, runner.info, cancellation)
     announcement = Announcement(settings, runner, cancellation)
     run = modes.Run(settings, runner, google, announcement, _explain(settings, google, version), start)
     return modes.MODES[settings.mode](run)
+
+
+def _prepare(settings: Settings, google: Google) -> None:
+    """Import what the run needs, and open its connections, while the token is being fetched."""
+    from octue_action import announcement, modes, pruned_imports  # noqa: F401 - to be there
+
+    google.prepare(modes.clients(settings))
+    pruned_imports.settle()
 
 
 def _explain(settings: Settings, google: Google, version: str) -> Callable[[Failure], Failure]:

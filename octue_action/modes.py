@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from octue_action.settings import Settings
 
 SUCCESS, FAILURE = 0, 1
+
+_CLIENTS = ("run", "eventarc", "projects", "iam", "publisher", "subscriber")
+_OF_BUILDS = ("cloud_build", "artifact_registry")
 
 _CLOCKS_DIFFER = datetime.timedelta(minutes=1)
 """By how much the runner's clock may be ahead of Google's."""
@@ -112,7 +115,8 @@ def drift(run: Run) -> int:
 def destroy(run: Run) -> int:
     """Delete what deployments have made, last made first, and nothing of anybody else's."""
     with _planning(run):
-        existing, held = _read(run)
+        readings = _read(run)
+        existing, held = readings.existing, readings.held
         parts = [destroyed(run.settings, service, existing) for service in run.settings.services]
         deployments = [deployment for deployment, _ in parts]
         resources = {r.address: r for _, destruction in parts for r in destruction.resources}
@@ -133,11 +137,11 @@ def destroy(run: Run) -> int:
 def rollback(run: Run) -> int:
     """Give the traffic back to an earlier revision, and change nothing else."""
     with _planning(run):
-        existing, held = _read(run)
-        wanted = [desired(run.settings, service, existing) for service in run.settings.services]
+        readings = _read(run)
+        wanted = [desired(run.settings, service, readings.existing) for service in run.settings.services]
         revision = run.settings.revision
         deployments, made = _planned_back(run, wanted, named(revision) if revision else previous)
-        made = _checked(run, made, held)
+        made = _checked(run, made, readings.held)
         _log_plan(run, made)
     if made.refusals:
         return _refuse(run, deployments, made)
@@ -151,6 +155,14 @@ MODES: Mapping[str, Callable[[Run], int]] = {
     "destroy": destroy,
     "rollback": rollback,
 }
+
+
+def clients(settings: Settings) -> tuple[str, ...]:
+    """The clients of ``Google`` that a run is known to need, those first that it needs first."""
+    if settings.mode == "rollback":
+        return ("run", "revisions", "eventarc", "projects")
+    builds = settings.mode == "destroy" or any(service.image is None for service in settings.services)
+    return (*_CLIENTS, *_OF_BUILDS) if builds else _CLIENTS
 
 
 # Planning
@@ -167,6 +179,17 @@ def _planning(run: Run) -> Iterator[None]:
         raise (missing or run.explain(failure)) from failure.__cause__
 
 
+def _certain(settings: Settings) -> list[Resource]:
+    """The resources that are the same whatever there is of the services, and part of nothing else."""
+    provisional = (desired(settings, service, Existing({}, {})) for service in settings.services)
+    return [
+        resource
+        for deployment in provisional
+        for resource in (*deployment.others, deployment.image)
+        if resource is not None and resource.part_of is None
+    ]
+
+
 def _concerned(run: Run) -> list[Resource]:
     """What a run is about, as far as the settings alone say."""
     deployments = [desired(run.settings, service, Existing({}, {})) for service in run.settings.services]
@@ -175,14 +198,33 @@ def _concerned(run: Run) -> list[Resource]:
     return [resource for deployment in deployments for resource in deployment.resources]
 
 
-def _read(run: Run) -> tuple[Existing, frozenset[str] | None]:
-    """What there is of the services, and which permissions the caller has in the project, as far as that is told."""
-    asked: Mapping[str, Callable[[], Any]] = {
-        "existing": lambda: Existing.read(run.google, run.settings),
-        "held": lambda: preflight.held(run.google, run.settings),
-    }
+@dataclass(frozen=True)
+class _Readings:
+    """What is read together, before anything is planned.
+
+    :param existing: what there is of the services.
+    :param held: the permissions that the caller has in the project; None where that is not known, or not asked.
+    :param known: resources, by address; None for one that is not there.
+    """
+
+    existing: Existing
+    held: frozenset[str] | None
+    known: Mapping[str, Resource | None]
+
+
+def _read(run: Run, resources: Iterable[Resource] = (), *, to_write: bool = True) -> _Readings:
+    """Read what there is of the services, and what can be read beside it.
+
+    :param resources: those that are the same whatever there is.
+    :param to_write: whether the caller's permissions are asked for, too.
+    """
+    by_address = {resource.address: resource for resource in resources}
+    asked: dict[str, Callable[[], Any]] = {"existing": lambda: Existing.read(run.google, run.settings)}
+    if to_write:
+        asked["held"] = lambda: preflight.held(run.google, run.settings)
+    asked |= {address: functools.partial(it.read, run.google) for address, it in by_address.items()}
     answers = walk({name: set() for name in asked}, lambda name: asked[name]())
-    return answers["existing"], answers["held"]
+    return _Readings(answers["existing"], answers.get("held"), {address: answers[address] for address in by_address})
 
 
 def _checked(run: Run, made: Plan, held: frozenset[str] | None) -> Plan:
@@ -202,15 +244,15 @@ def _planned(run: Run, *, to_write: bool = False) -> tuple[list[Deployment], Pla
     :param to_write: whether it is to be done.
     """
     with _planning(run):
-        existing, held = _read(run) if to_write else (Existing.read(run.google, run.settings), None)
+        readings = _read(run, _certain(run.settings), to_write=to_write)
+        existing = readings.existing
         for notice in existing.notices(run.settings):
             run.runner.notice(notice)
         deployments = [desired(run.settings, service, existing) for service in run.settings.services]
         resources = {r.address: r for deployment in deployments for r in deployment.resources}
-        made = make_plan(
-            tuple(resources.values()), run.google, adopt=run.settings.adopt, known=_known(deployments, existing)
-        )
-        made = _checked(run, made, held) if to_write else made
+        known = {**readings.known, **_known(deployments, existing)}
+        made = make_plan(tuple(resources.values()), run.google, adopt=run.settings.adopt, known=known)
+        made = _checked(run, made, readings.held) if to_write else made
         _log_plan(run, made)
     return deployments, made
 

@@ -155,7 +155,7 @@ class ContainerImage(Resource):
         request = cloudbuild_v1.GetBuildRequest(
             name=f"projects/{self.project_id}/locations/{self.location}/builds/{build.id}"
         )
-        for _ in google.poll(BUILD_SECONDS, first=1.0, at_once=False):
+        for _ in google.poll(BUILD_SECONDS, at_once=False):
             build = google.read(google.cloud_build.get_build, request)
             if build.status == cloudbuild_v1.Build.Status.SUCCESS:
                 return build

@@ -137,7 +137,9 @@ class EventarcTrigger(Resource):
         google.finish(google.eventarc, operation, eventarc_v1.Trigger)
         request = eventarc_v1.GetTriggerRequest(name=self.resource_name)
         read = functools.partial(google.read, google.eventarc.get_trigger, request)
-        return self.canonical(google.repeat(read, [TRIGGER_NOT_YET_VISIBLE]))
+        trigger = google.repeat(read, [TRIGGER_NOT_YET_VISIBLE])
+        google.subscriptions[self.resource_name] = trigger.transport.pubsub.subscription
+        return self.canonical(trigger)
 
     @property
     def passing(self) -> tuple[Quirk, ...]:

@@ -59,14 +59,13 @@ class PubsubSubscription(Resource):
         return self.resource_name
 
     def read(self, google: Google) -> Self | None:
-        from google.cloud import eventarc_v1
         from google.pubsub_v1.types import pubsub
 
-        trigger = google.find(google.eventarc.get_trigger, eventarc_v1.GetTriggerRequest(name=self.trigger))
-        if trigger is None or not trigger.transport.pubsub.subscription:
+        # What was told a moment ago is told once: who reads again, asks again.
+        told = google.subscriptions.pop(self.trigger, "") or self._ask(google)
+        if not told:
             return None
-        name = _full_name(trigger.transport.pubsub.subscription, self.trigger)
-        request = pubsub.GetSubscriptionRequest(subscription=name)
+        request = pubsub.GetSubscriptionRequest(subscription=_full_name(told, self.trigger))
         subscription = google.find(google.subscriber.get_subscription, request)
         return self._canonical(subscription) if subscription is not None else None
 
@@ -98,6 +97,13 @@ class PubsubSubscription(Resource):
 
     def delete(self, google: Google) -> None:
         """Nothing: Eventarc removes it with its trigger."""
+
+    def _ask(self, google: Google) -> str:
+        """The subscription that the trigger names; empty where there is none."""
+        from google.cloud import eventarc_v1
+
+        trigger = google.find(google.eventarc.get_trigger, eventarc_v1.GetTriggerRequest(name=self.trigger))
+        return str(trigger.transport.pubsub.subscription) if trigger is not None else ""
 
     def _canonical(self, subscription: pubsub.Subscription) -> Self:
         return replace(

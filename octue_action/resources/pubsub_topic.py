@@ -65,13 +65,13 @@ class PubsubTopic(Resource):
         from google.pubsub_v1.types import pubsub
 
         topic = google.find(google.publisher.get_topic, pubsub.GetTopicRequest(topic=self.resource_name))
-        return self._canonical(topic) if topic is not None else None
+        return self.canonical(topic) if topic is not None else None
 
     def create(self, google: Google) -> Self:
         from google.pubsub_v1.types import pubsub
 
         topic = pubsub.Topic(name=self.resource_name, labels=dict(self.labels))
-        return self._canonical(google.write(google.publisher.create_topic, topic))
+        return self.canonical(google.write(google.publisher.create_topic, topic))
 
     def update(self, google: Google, actual: Self) -> Self:
         from google.protobuf import field_mask_pb2
@@ -79,13 +79,14 @@ class PubsubTopic(Resource):
 
         topic = pubsub.Topic(name=self.resource_name, labels={**actual.labels, **self.labels})
         request = pubsub.UpdateTopicRequest(topic=topic, update_mask=field_mask_pb2.FieldMask(paths=["labels"]))
-        return self._canonical(google.write(google.publisher.update_topic, request))
+        return self.canonical(google.write(google.publisher.update_topic, request))
 
     def delete(self, google: Google) -> None:
         from google.pubsub_v1.types import pubsub
 
         google.remove(google.publisher.delete_topic, pubsub.DeleteTopicRequest(topic=self.resource_name))
 
-    def _canonical(self, topic: pubsub.Topic) -> Self:
+    def canonical(self, topic: pubsub.Topic) -> Self:
+        """The topic as Pub/Sub gives it, in the form of this one."""
         labels = dict(topic.labels)
         return replace(self, labels=labels, ours=self.kept or is_ours(labels, self.labels))

@@ -8,6 +8,8 @@ import time
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from octue_action.cancellation import SHORTEST_SECONDS, TOO_LONG, Cancellation, Cancelled
 from tests.clocks import SimulatedClock
@@ -136,6 +138,20 @@ def test_polling_never_lasts_longer_than_it_may() -> None:
     clock, _ = polled(100.0, first=0.3, growth=1.6, most=10.0)
     assert clock.time <= 100.0
     assert max(clock.waits) == 10.0
+
+
+@given(seconds=st.floats(0.0, 3600.0))
+def test_an_end_is_noticed_after_a_fifth_of_a_second_or_six_hundredths_of_what_passed_at_the_latest(
+    seconds: float,
+) -> None:
+    clock = SimulatedClock()
+    seen = next(clock.time for _ in Cancellation(clock).poll(7200.0) if clock.time >= seconds)
+    assert seen - seconds <= min(max(0.2, 0.0601 * seen), 10.0), "on average it is half of that"
+
+
+def test_what_takes_half_a_minute_is_looked_at_less_than_sixty_times() -> None:
+    _, times = polled(30.0)
+    assert len(times) < 60
 
 
 def test_polling_ends_with_the_run() -> None:

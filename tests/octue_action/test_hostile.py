@@ -533,7 +533,7 @@ READS = [
     "GetRepository",
     "GetBuildTrigger",
     "GetTag",
-    "GetTopic",
+    "ListTopics",
 ]
 WRITES = [
     "CreateServiceAccount",
