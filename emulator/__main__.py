@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from emulator.errors import ApiError
+from emulator.latencies import RECORDED, Latencies
 from emulator.server import Emulator
 from emulator.services.resource_manager import OWNER
 from emulator.world import WorldSettings
@@ -43,7 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with contextlib.ExitStack() as stack:
         state = options.state or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="emulator-")))
         try:
-            emulator = stack.enter_context(Emulator(_settings(options, state), options.port))
+            settings = _settings(options, state)
+        except (OSError, ValueError) as error:
+            print(error, file=sys.stderr)
+            return 2
+        try:
+            emulator = stack.enter_context(Emulator(settings, options.port))
         except OSError as error:
             why = os.strerror(error.errno or 0)
             print(
@@ -97,6 +103,23 @@ def _parser() -> argparse.ArgumentParser:
         help="how slow operations are: 1 is as slow as the real cloud, 0 at once (the default)",
     )
     parser.add_argument(
+        "--latencies",
+        type=Path,
+        nargs="?",
+        const=RECORDED,
+        metavar="FILE",
+        help="let calls take the time that a file says, drawn anew for each; without FILE what was recorded of the "
+        "real cloud. They take no time by default",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the latencies: with the same one each call takes the same time again"
+    )
+    parser.add_argument(
+        "--hollow",
+        action="store_true",
+        help="for measuring: images are empty, nothing is built and nothing is started",
+    )
+    parser.add_argument(
         "--operation-seconds",
         action="append",
         default=[],
@@ -131,6 +154,8 @@ def _settings(options: argparse.Namespace, state: Path) -> WorldSettings:
         repositories=dict(options.repository),
         seconds=seconds | dict(options.operation_seconds),
         is_set_up=not options.new_project,
+        hollow=options.hollow,
+        latencies=Latencies.load(options.latencies, options.seed) if options.latencies else Latencies(),
     )
 
 

@@ -20,7 +20,7 @@ from typing import NoReturn, Protocol
 from google.cloud.devtools import cloudbuild_v1
 
 import emulator
-from emulator import dockerfile, gcloud, processes
+from emulator import dockerfile, gcloud, images, processes
 from emulator.errors import ApiError
 from emulator.images import Image
 
@@ -63,6 +63,7 @@ class Workspace:
     :param secrets: values of the build's secrets, by the environment variable that steps ask for.
     :param write: called with every line of output.
     :param stopped: set when the build is to end early.
+    :param hollow: whether nothing is run: Docker builds empty images, and what the Cloud SDK would do is left out.
     :param images: what was built so far, by reference.
     """
 
@@ -74,6 +75,7 @@ class Workspace:
     secrets: Mapping[str, str]
     write: Callable[[str], None]
     stopped: threading.Event
+    hollow: bool = False
     images: dict[str, Image] = field(default_factory=dict)
 
     def run(self, step: cloudbuild_v1.BuildStep) -> None:
@@ -134,6 +136,9 @@ class Workspace:
 
     def _docker_build(self, step: cloudbuild_v1.BuildStep, arguments: Sequence[str]) -> None:
         options = _build_options(arguments)
+        if self.hollow:
+            self.images |= dict.fromkeys(options.tag, images.empty(*options.tag))
+            return
         directory = self._directory(step.dir_)
         context, file = directory / options.context, directory / (options.file or f"{options.context}/Dockerfile")
         if not context.is_dir() or not self._is_inside(context):
@@ -165,6 +170,8 @@ class Workspace:
         command = [*([step.entrypoint] if step.entrypoint else default), *step.args]
         if not command or command[0] not in ("bash", "gcloud", "sh"):
             raise StepError(f"the emulator's Cloud SDK has bash, sh and gcloud, not: {shlex.join(command)}")
+        if self.hollow:
+            return
         folder = self._install_gcloud()
         variables = {
             "HOME": str(self.home),

@@ -8,8 +8,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import grpc
+from google.longrunning.operations_pb2 import Operation
 
-from emulator.errors import ApiError
+from emulator import apis, latencies
+from emulator.errors import ApiError, unimplemented
+from emulator.operations import raw
+from emulator.requests import about
 from emulator.rpc import ANONYMOUS, Call, Method, Methods
 from emulator.tokens import Identity
 from emulator.world import World
@@ -43,18 +47,28 @@ class Dispatcher:
         :raises ApiError: whatever the service refuses it with.
         """
         identity, refusal = self._identify(name, authorization)
+        with self._world.clock.working(), self._entry(name, identity.principal) as number:
+            method = request = None
+            try:
+                method = self.methods.find(name)
+                request = parse(method)
+            except ApiError as error:
+                refusal = refusal or error
+            self._world.requests.tell(number, about=about(request))
 
-        def do() -> Any:
-            if refusal is not None:
-                raise refusal
-            method = self.methods.find(name)
-            request, call = parse(method), Call(name, identity.principal, identity.members)
-            self._world.service_usage.check(name, request)
-            self._world.access.check(name, request, call)
-            return method.answer(request, call)
+            def do() -> Any:
+                if refusal is not None or method is None:
+                    raise refusal or unimplemented(name)
+                call = Call(name, identity.principal, identity.members)
+                self._world.service_usage.check(name, request)
+                self._world.access.check(name, request, call)
+                return method.answer(request, call)
 
-        with self._world.clock.working():
-            return self.noted(name, identity.principal, do)
+            host, verb = self._host(name, request), latencies.verb(name)
+            answer = self._carried_out(number, name, identity.principal, do, host=host, verb=verb)
+            if isinstance(raw(answer), Operation):
+                self._world.requests.tell(number, operation=answer.name)
+            return answer
 
     def stream(
         self, name: str, authorization: str | None, requests: Iterator[Any], is_active: Callable[[], bool]
@@ -79,17 +93,33 @@ class Dispatcher:
                 self._world.access.check(name, request, call)
             yield request
 
-    def noted(self, name: str, principal: str, do: Callable[[], Answer]) -> Answer:
+    def noted(self, name: str, principal: str, do: Callable[[], Answer], *, host: str, verb: str) -> Answer:
         """The answer to a call, or the fault that hits it, noted with how it ends.
 
         :param name: full name of the method.
         :param principal: who calls.
         :param do: carries the call out.
+        :param host: who is called, ``run.googleapis.com``.
+        :param verb: of HTTP.
         :raises ApiError: what the service refuses it with, or the fault; INTERNAL where the emulator itself fails.
         """
-        requests = self._world.requests
         with self._entry(name, principal) as number:
+            return self._carried_out(number, name, principal, do, host=host, verb=verb)
+
+    def _carried_out(
+        self, number: int, name: str, principal: str, do: Callable[[], Answer], *, host: str, verb: str
+    ) -> Answer:
+        """The answer to a call that has an entry, after the time that it takes."""
+        requests, delays = self._world.requests, self._world.delays
+        seconds = delays.draw(name, principal, host, verb)
+        requests.tell(number, latency=seconds)
+        with delays.on_the_way(seconds):
             return self._world.faults.answer(name, principal, do, lambda status: requests.lose(number, status))
+
+    def _host(self, name: str, request: Any) -> str:
+        """The host of a method's API; empty where that is not known."""
+        operation = self._world.operations.kind(getattr(request, "name", ""))
+        return apis.of_method(name, resource=getattr(request, "resource", ""), operation=operation) or ""
 
     @contextlib.contextmanager
     def _entry(self, name: str, principal: str) -> Iterator[int]:

@@ -191,7 +191,11 @@ class Site:
         if (request.method, request.path) != ("POST", "/v1/token"):
             raise not_found(f"The requested URL {request.path} was not found on this server.")
         form = dict(urllib.parse.parse_qsl(request.body.decode()))
-        return _json(self._dispatcher.noted(sts.METHOD, ANONYMOUS, lambda: self._world.sts.exchange(form)))
+        return _json(
+            self._dispatcher.noted(
+                sts.METHOD, ANONYMOUS, lambda: self._world.sts.exchange(form), host=sts.HOST, verb="POST"
+            )
+        )
 
     def _github(self, request: HttpRequest) -> HttpResponse:
         if request.path == "/.well-known/jwks":
@@ -201,7 +205,11 @@ class Site:
         audience = dict(urllib.parse.parse_qsl(request.query)).get("audience")
         request_token = bearer_token(request.authorization) or ""
         token = self._dispatcher.noted(
-            github.METHOD, ANONYMOUS, lambda: self._world.github.id_token(request_token, audience)
+            github.METHOD,
+            ANONYMOUS,
+            lambda: self._world.github.id_token(request_token, audience),
+            host=github.HOST,
+            verb="GET",
         )
         return _json({"count": 1, "value": token})
 
@@ -230,6 +238,7 @@ class Site:
     def _own(self, request: HttpRequest) -> HttpResponse:
         pages: dict[tuple[str, str], Callable[[HttpRequest], Any]] = {
             ("GET", "/requests"): lambda _: [dataclasses.asdict(each) for each in self._world.requests],
+            ("GET", "/operations"): lambda _: [dataclasses.asdict(each) for each in self._world.operations.timings()],
             ("GET", "/world"): lambda _: self._snapshot(),
             ("POST", "/runs"): self._start_run,
             ("POST", "/github_token"): self._github_token,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,3 +26,9 @@ class Image:
     working_directory: str = "/"
     command: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
+
+
+def empty(*references: str) -> Image:
+    """An image without a file, whose digest is that of its references."""
+    digest = hashlib.sha256("\n".join(references).encode()).hexdigest()
+    return Image(f"sha256:{digest}", files=Path(), environment=Path())

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -16,6 +18,22 @@ from emulator.clock import Clock
 from emulator.errors import ApiError, not_found
 
 Work = Callable[[], Message]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When one operation was under way.
+
+    :param name: the operation's full resource name.
+    :param kind: what it is, as in ``seconds``.
+    :param began: seconds on the clock of the log of requests.
+    :param ended: the same; 0 where it is under way.
+    """
+
+    name: str
+    kind: str
+    began: float
+    ended: float
 
 
 class Operations:
@@ -32,6 +50,12 @@ class Operations:
         self._operations: dict[str, _Operation] = {}
         self._changed = threading.Condition()
         self._closed = False
+
+    def timings(self) -> Iterator[Timing]:
+        """When each of them was under way, in the order in which they began."""
+        with self._changed:
+            operations = list(self._operations.values())
+        return (Timing(each.name, each.kind, each.began, each.ended) for each in operations)
 
     def close(self) -> None:
         """End the operations that have not begun to work yet, badly."""
@@ -66,6 +90,7 @@ class Operations:
                 result = ApiError(grpc.StatusCode.INTERNAL, f"emulator: {error!r}")
             with self._changed:
                 operation.result = result
+                operation.ended = time.monotonic()
                 self._changed.notify_all()
 
         self._clock.start(run, f"operation {kind}")
@@ -110,6 +135,8 @@ class _Operation:
         self.kind = kind
         self.metadata = metadata
         self.result: Message | ApiError | None = None
+        self.began = time.monotonic()
+        self.ended = 0.0
 
     def message(self) -> operations_pb2.Operation:
         message = operations_pb2.Operation(name=self.name, done=self.result is not None)

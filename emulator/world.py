@@ -14,6 +14,7 @@ from emulator import project_setup
 from emulator.access import Access
 from emulator.clock import Clock
 from emulator.faults import Faults
+from emulator.latencies import Delays, Latencies
 from emulator.operations import Operations
 from emulator.policies import Policies
 from emulator.propagation import Propagation
@@ -57,6 +58,9 @@ class WorldSettings:
     :param idle_seconds: a Cloud Run instance without requests for that long is stopped.
     :param instance_pubsub_host: the ``PUBSUB_EMULATOR_HOST`` that Cloud Run's processes get; this emulator's own
         address where ``None``.
+    :param hollow: whether nothing is built and started, for measuring: images are empty, builds run no program, and
+        revisions are ready without a container and answer no request.
+    :param latencies: how long calls from outside take on their way and back.
     :param leaps: whether time that everybody only waits through is skipped.
     :param propagation: how long it takes until what was made is seen.
     :param is_set_up: whether the project's owner has let the trusted repository in already: pool and provider, deployer
@@ -78,6 +82,8 @@ class WorldSettings:
     startup_seconds: float | None = None
     idle_seconds: float = 30.0
     instance_pubsub_host: str | None = None
+    hollow: bool = False
+    latencies: Latencies = field(default_factory=Latencies)
     leaps: bool = False
     propagation: Propagation = field(default_factory=Propagation)
     is_set_up: bool = True
@@ -113,6 +119,7 @@ class World:
         self.access = Access(self)
         self.requests = Requests()
         self.faults = Faults(self)
+        self.delays = Delays(self, settings.latencies)
         self.github = GitHub(self)
         self.service_usage = ServiceUsage(self)
         self.workload_identity = WorkloadIdentity(self)

@@ -540,7 +540,8 @@ class CloudBuild:
         record.say("FETCHSOURCE")
         with self._timed(build, "FETCHSOURCE"):
             try:
-                _check_out(record.repository, record.commit, folder / "source")
+                if not self._world.settings.hollow:
+                    _check_out(record.repository, record.commit, folder / "source")
             except SourceError as error:
                 self._fail(record, FETCH_SOURCE_FAILED, str(error))
                 return
@@ -571,6 +572,7 @@ class CloudBuild:
             secrets=self._secrets(record.build),
             write=record.say,
             stopped=record.stopped,
+            hollow=settings.hollow,
         )
 
     def _secrets(self, build: cloudbuild_v1.Build) -> dict[str, str]:

@@ -438,13 +438,18 @@ class CloudRun:
         return self._world.logging.log("cloud_run_revision", labels)
 
     def _make_ready(self, record: _Record, revision: _Revision) -> RevisionError | None:
-        """Start the container once, as Cloud Run does before a revision serves; the error where it does not listen."""
+        """Start the container once, as Cloud Run does before a revision serves; the error where it does not listen.
+
+        Where the world is hollow nothing is started: image and secrets have to be there all the same.
+        """
         try:
-            revision.instances = self._instances(record, revision)
-            if self._closed.is_set():
-                revision.instances.close()
-            revision.instances.keep(revision.template.scaling.min_instance_count)
-            revision.instances.check()
+            instances = self._instances(record, revision)
+            if not self._world.settings.hollow:
+                revision.instances = instances
+                if self._closed.is_set():
+                    instances.close()
+                instances.keep(revision.template.scaling.min_instance_count)
+                instances.check()
         except (NotListeningError, NoRoomError):  # there is no room where the emulator is stopping
             port = revision.template.containers[0].ports[0].container_port
             error = _revision_error(

@@ -138,7 +138,7 @@ class GitHubRest:
             return self._answer(operation, caller, names, asked)
 
         try:
-            answer = self._dispatcher.noted(operation.method, caller.login, do)
+            answer = self._dispatcher.noted(operation.method, caller.login, do, host=HOST, verb=asked.verb)
         except (ConnectionReset, BadGateway):
             raise
         except ApiError as error:

@@ -24,6 +24,7 @@ from emulator.errors import not_found
 from emulator.rpc import SYSTEM, Call
 from emulator.server import Emulator
 from emulator.world import World, WorldSettings
+from tests.runs import Job, job_of_small_service
 
 TOPIC = "projects/my-project/topics/octue.services.42"
 SUBSCRIPTION = "projects/my-project/subscriptions/octue.services.42"
@@ -296,3 +297,53 @@ def test_who_waits_for_messages_for_ever_does_not_keep_time_from_leaping(leaping
         stream.cancel()  # type: ignore[attr-defined]  # it is a call of gRPC, too
 
     assert world.clock.time() - began >= 300
+
+
+class TestAHollowWorld:
+    """The one for measuring: all is there that a deployment makes, and nothing was built or started for it."""
+
+    @pytest.fixture
+    def job(self, tmp_path: Path) -> Iterator[Job]:
+        with job_of_small_service(tmp_path, hollow=True) as job:
+            yield job
+
+    def test_a_deployment_ends_well_and_a_second_one_has_nothing_to_do(self, job: Job) -> None:
+        first, second = (job.deploy(event_name="workflow_dispatch") for _ in range(2))
+
+        assert (first.code, second.code) == (0, 0), first.readable
+        assert first.outputs["revision"].startswith("my-org-sum-00001-")
+        assert second.outputs["changed"] == "false"
+        (build,) = first.world["builds"]["builds"]
+        assert [build["status"], *(step["status"] for step in build["steps"])] == ["SUCCESS"] * 4
+
+    def test_no_program_is_started_and_no_file_is_made(self, job: Job, tmp_path: Path) -> None:
+        run = job.deploy(event_name="workflow_dispatch")
+        url = run.outputs["service_url"].replace("https://", f"{job.world.base_url}/")
+
+        assert [path for path in (tmp_path / "state").rglob("*") if path.is_file()] == []
+        assert requests.get(url, timeout=5).status_code == 404  # as before: it takes questions from inside alone
+        assert job.world.deliver(run.outputs["service_url"], {}, b"") in {401, 403, 503}
+
+    def test_an_image_that_was_never_pushed_is_missing_here_too(self, job: Job) -> None:
+        image = "europe-west1-docker.pkg.dev/my-project/none/none:1"
+        run = job.deploy({"image": image}, event_name="workflow_dispatch")
+
+        assert run.code == 1
+        assert "none" in run.readable
+
+    def test_the_pages_tell_when_each_operation_was_under_way_and_which_call_began_it(self, job: Job) -> None:
+        job.deploy(event_name="workflow_dispatch")
+        calls, operations = (
+            requests.get(f"{job.world.base_url}/emulator/{page}", timeout=5).json()
+            for page in ("requests", "operations")
+        )
+
+        began_by = {call["operation"]: call for call in reversed(calls) if call["operation"]}
+        kinds = {operation["kind"]: began_by[operation["name"]]["method"] for operation in operations}
+        assert {kind: method.rpartition("/")[2] for kind, method in kinds.items()} == {
+            "artifact_registry create": "CreateRepository",
+            "cloud_build build": "RunBuildTrigger",
+            "cloud_run create": "CreateService",
+            "eventarc create": "CreateTrigger",
+        }
+        assert all(0 < operation["began"] <= operation["ended"] for operation in operations)
