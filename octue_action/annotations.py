@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from octue_action.runner import Runner
 
 
+GOES_ON = "What Google Cloud has begun goes on there. Run the job again: it finishes the rest."
+
+
 def annotate(failure: Failure, title: str, runner: Runner) -> None:
     """Annotate the run with a failure; for who debugs, log where it comes from."""
     runner.error(_with_remedy(failure), title=title)

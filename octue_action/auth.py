@@ -17,13 +17,12 @@ from google.auth import identity_pool
 from google.auth.credentials import Credentials
 
 from octue_action.cancellation import Cancellation, Cancelled
-from octue_action.diagnosis import explain
 from octue_action.failure import Failure, GoogleError
 from octue_action.github_context import GARBAGE, is_from_fork, json_file
-from octue_action.google import SCOPE, session_for
 from octue_action.permissions import EVENTS
 from octue_action.problems import Rejected
 from octue_action.redaction import redacted
+from octue_action.session import SCOPE, session_for
 
 if TYPE_CHECKING:
     from octue_action.settings import GitHubContext, Settings
@@ -350,6 +349,8 @@ def _no_id_token(github: GitHubContext) -> AuthenticationError:
 
 def _explain(error: Exception, settings: Settings, claims: Mapping[str, Any]) -> AuthenticationError:
     """The refusal in plain words. The texts of STS are in google-github-actions/auth, docs/TROUBLESHOOTING.md."""
+    from octue_action.diagnosis import explain
+
     text = _said(error)
     about = {"provider": settings.workload_identity_provider, "deployer": settings.deployer_service_account}
     refusal = GoogleError(

@@ -24,7 +24,7 @@ from octue_action.cancellation import Cancellation, Cancelled
 from octue_action.catalogue import OWNERS_ROLES, ROLES
 from octue_action.diagnosis import explained
 from octue_action.failure import Failure, GoogleError, fault
-from octue_action.google import SCOPE, Google, session_for
+from octue_action.google import Google
 from octue_action.plan import Action, Plan, make_plan
 from octue_action.problems import Rejected
 from octue_action.project_setup import ProjectSetup
@@ -32,6 +32,7 @@ from octue_action.resource import ADOPT, Resource
 from octue_action.resources.iam_role import RoleIsGone
 from octue_action.resources.project_service import project_number
 from octue_action.runner import Runner
+from octue_action.session import SCOPE, session_for
 from octue_action.settings import EMULATOR_VARIABLE
 
 if TYPE_CHECKING:

@@ -38,6 +38,9 @@ POLL_SECONDS, POLL_SHARE = 0.2, 0.06
 It ends somewhere within a pause: so to notice that costs 100 ms or 3 % on average, whatever it is and takes.
 """
 
+FIRST_POLL_SECONDS, FIRST_POLL_GROWTH = 0.02, 5.0
+"""The first pause, and by how much the next ones are longer until they are those above."""
+
 TOO_LONG = 1
 """Exit code of a run that has taken longer than it may."""
 
@@ -150,7 +153,7 @@ class Cancellation:
         self,
         seconds: float,
         *,
-        first: float = POLL_SECONDS,
+        first: float = FIRST_POLL_SECONDS,
         growth: float | None = None,
         most: float = 10.0,
         at_once: bool = True,
@@ -159,7 +162,7 @@ class Cancellation:
 
         :param seconds: how long in all.
         :param first: the first pause in seconds.
-        :param growth: by which each next one is longer; None for ``POLL_SHARE`` of what has passed.
+        :param growth: by which each next one is longer; None where they are soon those of ``POLL_SECONDS``.
         :param most: the longest pause in seconds.
         :param at_once: whether to yield before the first pause, too; needless for what has only just begun.
         :raises Cancelled: where the run is to end first.
@@ -170,7 +173,8 @@ class Cancellation:
         while self.now() + length <= start + seconds:
             self.pause(length)
             yield
-            longer = length * growth if growth is not None else max(first, POLL_SHARE * (self.now() - start))
+            usual = max(POLL_SECONDS, POLL_SHARE * (self.now() - start))
+            longer = length * growth if growth is not None else min(length * FIRST_POLL_GROWTH, usual)
             length = min(longer, most)
 
     def _wait_for_signal(self) -> NoReturn:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import google.auth.transport.requests
 import grpc
-import requests
 from google.api_core import exceptions, grpc_helpers
 from google.auth.transport.requests import AuthorizedSession
 
@@ -22,6 +21,7 @@ from octue_action.cancellation import Cancellation, Cancelled
 from octue_action.failure import Failure, GoogleError
 from octue_action.quirks import Quirk
 from octue_action.rest import RestMethod, RestRequest
+from octue_action.session import SCOPE, session_for
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 Client = TypeVar("Client")
 Item = TypeVar("Item")
-
-SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 CALL_SECONDS = 60.0
 """Deadline of one request: several client libraries have none of their own."""
@@ -479,13 +477,6 @@ class _BearerToken(grpc.AuthMetadataPlugin):
                 self._credentials.refresh(google.auth.transport.requests.Request(session_for(emulator=True)))
             token = self._credentials.token
         callback((("authorization", f"Bearer {token}"),), None)
-
-
-def session_for(*, emulator: bool) -> requests.Session:
-    """A session for requests over HTTP; an emulator is asked itself, whatever the variables say of proxies."""
-    session = requests.Session()
-    session.trust_env = not emulator
-    return session
 
 
 def _google_error(method: Callable[..., Any], error: Any) -> GoogleError:

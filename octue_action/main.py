@@ -1,14 +1,15 @@
-"""One run, from the environment to the exit code: settings, signing in, and the mode that does the rest."""
+"""One run, from the environment to the exit code: settings, signing in, and the mode that does the rest.
+
+What is imported here is what signing in takes; the rest is imported while the token is being fetched.
+"""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TextIO
 
-from octue_action import report
-from octue_action.annotations import annotate, annotate_ended, annotate_problem, placed, told
+from octue_action.annotations import GOES_ON, annotate, annotate_ended, annotate_problem, placed, told
 from octue_action.cancellation import Cancellation, Cancelled
 from octue_action.failure import Failure, fault
 from octue_action.problems import InvalidSettings, Problem
@@ -18,6 +19,8 @@ from octue_action.settings import Settings, load
 from octue_action.values import MODES
 
 if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+
     from octue_action.google import Google
 
 FAILURE, BAD_INPUTS = 1, 2
@@ -40,7 +43,7 @@ def main(
     runner = Runner(environment, stream)
     cancellation = cancellation or Cancellation()
     start = cancellation.now()
-    cancellation.tell = lambda: _tell_ended(f"What was done is in the log. {report.GOES_ON}", runner, cancellation)
+    cancellation.tell = lambda: _tell_ended(f"What was done is in the log. {GOES_ON}", runner, cancellation)
     try:
         settings = load(environment)
         cancellation.limit(settings.timeout_minutes * 60.0)
@@ -62,7 +65,6 @@ def main(
 
 def _run(settings: Settings, runner: Runner, cancellation: Cancellation, start: float, version: str) -> int:
     from octue_action.auth import SignIn
-    from octue_action.google import Google
 
     # Only what is one: whatever has a masked text in it, GitHub takes out of the outputs.
     if settings.github_token is not None and is_token(settings.github_token):
@@ -72,12 +74,11 @@ def _run(settings: Settings, runner: Runner, cancellation: Cancellation, start: 
     cancellation.check()
     with runner.group("Sign in to Google Cloud"):
         signing_in = SignIn(settings, runner.mask, cancellation)
-        google = Google(signing_in.credentials, settings.emulator, runner.info, cancellation)
         with ThreadPoolExecutor(1, thread_name_prefix="prepare") as pool:
-            prepared = pool.submit(_prepare, settings, google)
+            prepared = pool.submit(_prepare, settings, signing_in.credentials, runner, cancellation)
             signing_in.wait()
         runner.info(f"Signed in as {settings.deployer_service_account or 'this repository'}.")
-    prepared.result()
+    google = prepared.result()
 
     from octue_action import modes
     from octue_action.announcement import Announcement
@@ -87,12 +88,18 @@ def _run(settings: Settings, runner: Runner, cancellation: Cancellation, start: 
     return modes.MODES[settings.mode](run)
 
 
-def _prepare(settings: Settings, google: Google) -> None:
-    """Import what the run needs, and open its connections, while the token is being fetched."""
-    from octue_action import announcement, modes, pruned_imports  # noqa: F401 - to be there
+def _prepare(settings: Settings, credentials: Credentials, runner: Runner, cancellation: Cancellation) -> Google:
+    """Import what the run needs, and open its connections.
 
+    :param credentials: which need no token yet.
+    """
+    from octue_action import announcement, modes, pruned_imports  # noqa: F401 - imported to be there
+    from octue_action.google import Google
+
+    google = Google(credentials, settings.emulator, runner.info, cancellation)
     google.prepare(modes.clients(settings))
     pruned_imports.settle()
+    return google
 
 
 def _explain(settings: Settings, google: Google, version: str) -> Callable[[Failure], Failure]:
@@ -100,29 +107,31 @@ def _explain(settings: Settings, google: Google, version: str) -> Callable[[Fail
 
     :param version: of this action, as the workflow names it.
     """
-    from octue_action import logs
-    from octue_action.diagnosis import explained
-
-    told = functools.partial(
-        explained,
-        version=version,
-        mode=settings.mode,
-        project_id=settings.project_id,
-        region=settings.services[0].region,
-        caller=settings.caller,
-        octue_role=settings.octue_role,
-    )
     values = [value for service in settings.services for value in service.environment_variables.values()]
     hidden = [*values, *filter(None, [settings.github_token])]
 
     def explain(failure: Failure) -> Failure:
+        from octue_action import logs
+        from octue_action.diagnosis import explained
+
         source = failure.log_source
-        return told(failure, log=logs.read(google, source, hidden) if source is not None else None)
+        return explained(
+            failure,
+            log=logs.read(google, source, hidden) if source is not None else None,
+            version=version,
+            mode=settings.mode,
+            project_id=settings.project_id,
+            region=settings.services[0].region,
+            caller=settings.caller,
+            octue_role=settings.octue_role,
+        )
 
     return explain
 
 
 def _report_problems(problems: Sequence[Problem], runner: Runner) -> int:
+    from octue_action import report
+
     for problem in problems:
         annotate_problem(problem, runner)
     runner.write_summary(
@@ -134,6 +143,8 @@ def _report_problems(problems: Sequence[Problem], runner: Runner) -> int:
 
 
 def _report_failures(title: str, failures: Sequence[Failure], runner: Runner) -> int:
+    from octue_action import report
+
     for failure in failures:
         annotate(failure, title, runner)
     runner.write_summary(report.failure_summary(title, failures))
@@ -141,6 +152,8 @@ def _report_failures(title: str, failures: Sequence[Failure], runner: Runner) ->
 
 
 def _tell_ended(what: str, runner: Runner, cancellation: Cancellation) -> None:
+    from octue_action import report
+
     # The page first: the log is where a run gets stuck whose output nobody reads.
     runner.write_summary(report.ended_summary(what, cancellation.ended), replace=False)
     annotate_ended(what, runner, cancellation)

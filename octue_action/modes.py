@@ -9,21 +9,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from octue_action import logs, preflight, report
-from octue_action.annotations import annotate, annotate_ended, placed
+from octue_action import preflight, report
+from octue_action.annotations import GOES_ON, annotate, annotate_ended, placed
 from octue_action.apply import Outcome, Status, apply
 from octue_action.cancellation import Cancelled
 from octue_action.deployment import Deployment, desired, destroyed, informed, known
-from octue_action.diagnosis import keeps_dying
 from octue_action.existing import Existing
 from octue_action.failure import Failure
 from octue_action.graph import walk
 from octue_action.outputs import outputs, plan_json
 from octue_action.plan import Action, Plan, make_destruction, make_plan
-from octue_action.question import NoAnswer, ask
 from octue_action.report import Asked, Deed
 from octue_action.resources.cloud_run_service import CloudRunService
-from octue_action.rollback import Choose, before_failure, named, previous, target
 
 if TYPE_CHECKING:
     from octue_action.announcement import Announcement
@@ -31,6 +28,7 @@ if TYPE_CHECKING:
     from octue_action.google import Google
     from octue_action.problems import Problem
     from octue_action.resource import Resource
+    from octue_action.rollback import Choose
     from octue_action.runner import Runner
     from octue_action.settings import Settings
 
@@ -136,6 +134,8 @@ def destroy(run: Run) -> int:
 
 def rollback(run: Run) -> int:
     """Give the traffic back to an earlier revision, and change nothing else."""
+    from octue_action.rollback import named, previous
+
     with _planning(run):
         readings = _read(run)
         wanted = [desired(run.settings, service, readings.existing) for service in run.settings.services]
@@ -259,6 +259,8 @@ def _planned(run: Run, *, to_write: bool = False) -> tuple[list[Deployment], Pla
 
 def _planned_back(run: Run, deployments: Sequence[Deployment], choose: Choose) -> tuple[list[Deployment], Plan]:
     """Work out where the traffic of each service goes back to."""
+    from octue_action.rollback import target
+
     targets = [target(d.service, run.google, choose) for d in deployments]
     back = [
         replace(d, service=t.service, image=None, others=(), serving_image=t.image)
@@ -361,6 +363,8 @@ class _Story:
 
     def _roll_back(self) -> str:
         """Give the traffic back to what served before, and say what became of that."""
+        from octue_action.rollback import before_failure
+
         (deployment,) = self._deployments
         actual = self._made.by_address[deployment.service.address].actual
         choose = before_failure(getattr(actual, "revision", ""), deployment.service.image)
@@ -396,7 +400,7 @@ class _Story:
                 annotate(failure, title, run.runner)
         is_unanswered = asked is not None and asked.failure is not None and cancellation.asked
         if is_unanswered or any(outcome.is_cut_short for outcome in self._outcomes):
-            annotate_ended(report.GOES_ON, run.runner, cancellation)
+            annotate_ended(GOES_ON, run.runner, cancellation)
             return cancellation.exit_code
         if not failures and asked is None:
             self._log_success()
@@ -429,6 +433,10 @@ _GOOD = frozenset({Status.APPLIED, Status.UNCHANGED})
 
 def _answer(run: Run, deployment: Deployment, question: object) -> Asked:
     """Ask, and wait for the answer."""
+    from octue_action import logs
+    from octue_action.diagnosis import keeps_dying
+    from octue_action.question import NoAnswer, ask
+
     service, seconds = deployment.service, run.settings.question_timeout
     source = service.log_source(service.revision, run.date - _CLOCKS_DIFFER)
     run.runner.info(f"Asking {service.service}, and waiting at most {seconds} s for the answer.")

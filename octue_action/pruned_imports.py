@@ -32,6 +32,7 @@ LEFT_OUT = (
     r"google\.api_core\.operations_v1\.transports\.rest(_asyncio)?",
     r"grpc\.aio",
     r"grpc_status\._async",
+    r"asyncio",  # what grpcio itself is made with imports it
     # Warnings about old versions, for which all that is installed is looked through; ours are pinned.
     r"google\.api_core\._python_(package|version)_support",
 )
@@ -90,7 +91,7 @@ class _Pruner:
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         """Python calls this for each module that is imported for the first time."""
-        if not name.startswith(("google.", "grpc")):
+        if not name.startswith(("google.", "grpc", "asyncio")):
             return None
         if self._left_out.fullmatch(name):
             return ModuleSpec(name, _Nothing())  # type: ignore[arg-type]  # a loader needs no more than two methods

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from octue_action import regions
-from octue_action.annotations import placed
+from octue_action.annotations import GOES_ON, placed
 from octue_action.apply import Outcome, Status
 from octue_action.failure import Failure
 from octue_action.plan import NOT_THERE, Action, Change, Plan
@@ -67,7 +67,6 @@ _ICONS = {
     Status.NOT_BEGUN: "⏹️",
 }
 
-GOES_ON = "What Google Cloud has begun goes on there. Run the job again: it finishes the rest."
 """What to know, and to do, after a run that ended before its time."""
 
 _LONGEST_ANSWER = 20_000

@@ -11,7 +11,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from octue_action.failure import Failure, GoogleError
-from octue_action.logs import RevisionLog
 from octue_action.quirks import CLOUD_RUN_AGENT_NOT_READY, SERVICE_ACCOUNT_NOT_YET_USABLE, Quirk
 from octue_action.resource import Mark, Need, Permissions, Resource, diff, is_ours
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from google.cloud import run_v2
 
     from octue_action.google import Google
+    from octue_action.logs import RevisionLog
 
 CLIENT = "octue-action"
 
@@ -240,6 +240,8 @@ class CloudRunService(Resource):
 
         :param since: as of every log.
         """
+        from octue_action.logs import RevisionLog
+
         return RevisionLog(
             project_id=self.project_id, location=self.location, service=self.service, revision=revision, since=since
         )

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from octue_action.failure import Failure, GoogleError
-from octue_action.logs import BuildLog
 from octue_action.resource import Mark, Permissions, Resource
 from octue_action.resources.build_trigger import UPDATES_SERVICE
 
@@ -177,6 +176,8 @@ def _is_under_way(build: cloudbuild_v1.Build) -> bool:
 
 
 def _build_failure(build: cloudbuild_v1.Build, project_id: str) -> GoogleError:
+    from octue_action.logs import BuildLog
+
     failed = {n: s for n, s in enumerate(build.steps) if s.status.name in {"FAILURE", "INTERNAL_ERROR", "TIMEOUT"}}
     number, first = next(iter(failed.items()), (None, None))
     step = f" at the step `{first.id or first.name}`" if first is not None else ""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
+from octue_action.cancellation import FIRST_POLL_SECONDS
 from octue_action.failure import Failure, GoogleError
 from octue_action.quirks import SERVICE_ACCOUNT_READ_AS_FORBIDDEN
 from octue_action.resource import Mark, Permissions, Resource, as_description, from_description, is_ours
@@ -124,7 +125,7 @@ class ServiceAccount(Resource):
 
     def _wait_until_visible(self, google: Google) -> Self:
         in_a_row = 0
-        for _ in google.poll(VISIBLE_SECONDS, first=0.1, growth=1.5, most=5.0):
+        for _ in google.poll(VISIBLE_SECONDS, first=FIRST_POLL_SECONDS, growth=1.5, most=5.0):
             account = self._find_new(google)
             in_a_row = in_a_row + 1 if account is not None else 0
             if account is not None and in_a_row == CONSECUTIVE_READS:
