@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from octue_action.deployment import ORDER
 from script.benchmarking import graph
-from script.benchmarking.cloud import make_repository, write_octue_yaml
+from script.benchmarking.cloud import container_command, make_repository, write_octue_yaml
 from script.benchmarking.figures import Measured, Row, Sample, Spread
 from script.benchmarking.measuring import all_worlds, quick_worlds
 from script.benchmarking.paths import Call, Node, critical_path, depth, longest_way, reading_seconds, writing_seconds
@@ -41,6 +41,7 @@ FAST = Sample(
     depth=6,
     span=0.6,
     round_trip=0.1,
+    mean_latency=0.12,
     sign_in=0.3,
     reading=0.2,
     writing=0.5,
@@ -341,6 +342,18 @@ def test_another_memory_is_that_of_the_first_service_alone(tmp_path: Path) -> No
     write_octue_yaml(tmp_path, 3, "1Gi")
 
     assert (tmp_path / "octue.yaml").read_text().count("1Gi") == 1
+
+
+def test_the_container_gets_the_steps_variables_and_not_the_machines(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    command = container_command("action:1", {"PATH": "/bin", **environment}, tmp_path)
+
+    assert command[:3] == ["docker", "run", "--rm"]
+    assert command[-1] == "action:1"
+    assert command[command.index("--volume") + 1] == f"{tmp_path}:{tmp_path}"
+    given = [command[place + 1] for place, word in enumerate(command) if word == "--env"]
+    assert given == [f"{name}={value}" for name, value in environment.items()]
 
 
 # The whole

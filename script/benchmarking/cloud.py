@@ -153,17 +153,8 @@ class Cloud:
 
     def _measured(self, mode: str, image: str = "") -> Sample:
         environment = self._environment(mode)
-        command = [*PYTHON, str(ROOT / "entrypoint.py")]
-        if image:
-            words = [
-                word
-                for name, value in environment.items()
-                if name not in ESSENTIALS
-                for word in ("--env", f"{name}={value}")
-            ]
-            folder = f"{self._folder}:{self._folder}"
-            where = ["--network", "host", "--volume", folder, "--workdir", environment["GITHUB_WORKSPACE"]]
-            command = ["docker", "run", "--rm", *where, *words, image]
+        action = [*PYTHON, str(ROOT / "entrypoint.py")]
+        command = container_command(image, environment, self._folder) if image else action
         before, cpu = len(self.ask("emulator/requests")), _cpu_seconds(self._process.pid)
         done = run(command, environment, self._folder)
         cpu = _cpu_seconds(self._process.pid) - cpu
@@ -192,6 +183,18 @@ class Cloud:
         deployer = f"serviceAccount:{self._variables['INPUT_DEPLOYER_SERVICE_ACCOUNT']}"
         signs_in = not request["principal"].startswith("serviceAccount:") and "pubsub" not in request["method"]
         return signs_in or request["principal"] == deployer
+
+
+def container_command(image: str, environment: Mapping[str, str], folder: Path) -> list[str]:
+    """``docker run`` of the action's image, which reaches the emulator on this machine.
+
+    :param environment: the variables of the step.
+    :param folder: where the repository is, and the files of GitHub's runner; in the container it has the same name.
+    """
+    variables = [f"{name}={value}" for name, value in environment.items() if name not in ESSENTIALS]
+    words = [word for variable in variables for word in ("--env", variable)]
+    where = ["--network", "host", "--volume", f"{folder}:{folder}", "--workdir", environment["GITHUB_WORKSPACE"]]
+    return ["docker", "run", "--rm", *where, *words, image]
 
 
 def sample(
@@ -225,6 +228,7 @@ def sample(
         depth=depth(calls),
         span=max(call.ended for call in calls) - min(call.began for call in calls),
         round_trip=statistics.median(call.latency for call in calls),
+        mean_latency=statistics.fmean(call.latency for call in calls),
         sign_in=path.sign_in,
         reading=path.reading,
         writing=path.writing,

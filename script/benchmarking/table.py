@@ -71,6 +71,7 @@ def _slow(measured: Measured, rows: Iterable[Row]) -> str:
         "times the critical path",
         "round trip, ms",
         "first call to last answer, round trips",
+        "critical path, round trips",
         "depth, calls",
         "runs",
     )
@@ -92,6 +93,7 @@ def _slow_row(measured: Measured, row: Row) -> tuple[str, ...]:
         f"{measured.over_critical_path(row):.2f}",
         f"{median(lambda it: it.round_trip) * 1000:.0f}",
         f"{measured.round_trips(row):.1f}",
+        f"{median(lambda it: it.critical_path / it.round_trip):.1f}",
         f"{median(lambda it: it.depth):.0f}",
         str(spread.runs),
     )
