@@ -225,12 +225,10 @@ def measure(runs: int) -> Measured:
     :param runs: how often each container is run; those of base and image take turns.
     :raises Unmeasurable: where the action does not get as far as signing in.
     """
-    declared = re.search(r"^ARG BASE_IMAGE=(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    assert declared is not None  # noqa: S101 - the Dockerfile is beside this file
-    base = os.environ.get("ACTION_BASE_IMAGE", declared[1])
-    with _built(base) as image:
+    base = base_image()
+    with built(base) as image:
         return Measured(
-            where=_where(base, declared[1], runs),
+            where=_where(base, _declared_base(), runs),
             base_bytes=_size(base),
             image_bytes=_size(image),
             contents=grouped(_installed(image)),
@@ -238,8 +236,19 @@ def measure(runs: int) -> Measured:
         )
 
 
+def base_image() -> str:
+    """What the image is built on: the Dockerfile's base, or what stands in for it."""
+    return os.environ.get("ACTION_BASE_IMAGE") or _declared_base()
+
+
+def _declared_base() -> str:
+    declared = re.search(r"^ARG BASE_IMAGE=(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert declared is not None  # noqa: S101 - the Dockerfile is beside this file
+    return declared[1]
+
+
 @contextlib.contextmanager
-def _built(base: str) -> Iterator[str]:
+def built(base: str) -> Iterator[str]:
     """The name of the image, while it is there; its layers stay with the engine, which builds it sooner then."""
     if subprocess.run(["docker", "image", "inspect", base], capture_output=True, check=False).returncode:
         _docker("pull", "--quiet", base)  # a build alone would keep it where it cannot be looked at
@@ -289,13 +298,13 @@ def _where(base: str, declared: str, runs: int) -> str:
 
 def _start(base: str, image: str, runs: int) -> Start:
     print("Starting containers ...", file=sys.stderr)
-    _run_base(base)  # once before it counts, so that the files have been read
+    run_base(base)  # once before it counts, so that the files have been read
     _run_image(image)
-    turns = [(_run_base(base), *_run_image(image)) for _ in range(runs)]
+    turns = [(run_base(base), *_run_image(image)) for _ in range(runs)]
     return Start(*(Spread.of(seconds) for seconds in zip(*turns, strict=True)))
 
 
-def _run_base(base: str) -> float:
+def run_base(base: str) -> float:
     """Seconds to the end of ``python -c pass``."""
     start = time.perf_counter()
     _docker("run", "--rm", base, "python", "-c", "pass")

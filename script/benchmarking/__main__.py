@@ -1,0 +1,77 @@
+"""``script/benchmark``: measure, and tell."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from script.benchmarking.cloud import Unmeasurable
+from script.benchmarking.measuring import all_worlds, measure, quick_worlds
+from script.benchmarking.table import as_json, as_markdown
+from script.benchmarking.targets import verdicts
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, and tell.
+
+    :param arguments: of the command line, without the program's name.
+    :returns: 0, or with ``--check`` 1 where a limit is broken, or 2 where nothing could be measured.
+    """
+    given = _parser().parse_args(arguments)
+    worlds = quick_worlds() if given.quick else all_worlds(given.services, given.rounds, given.rounds_of_many)
+    try:
+        measured = measure(worlds, with_gcloud=given.gcloud, say=lambda text: print(text, file=sys.stderr, flush=True))
+    except (Unmeasurable, OSError, subprocess.SubprocessError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    found = verdicts(measured, given.check or 1.0)
+    print(as_markdown(measured, found))
+    if given.json:
+        given.json.write_text(as_json(measured, found) + "\n")
+    if given.check is None:
+        return 0
+    broken = [verdict for verdict in found if verdict.is_broken]
+    for it in broken:
+        print(f"{it.what}: {it.figure:g}, and {it.allowed:g} at most", file=sys.stderr)
+    return 1 if broken else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="script/benchmark", description="Measures how long the action takes, beside what it cannot do without."
+    )
+    parser.add_argument("--rounds", type=_number, default=5, help="how often each row is measured (%(default)s)")
+    parser.add_argument(
+        "--rounds-of-many", type=_number, default=3, help="the same for 100 services and more (%(default)s)"
+    )
+    parser.add_argument("--services", type=_numbers, default=[1, 10, 100], metavar="N,N", help="how many (1,10,100)")
+    parser.add_argument("--quick", action="store_true", help="1 and 10 services in few rounds: a minute or two")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write every single figure there, in seconds and bytes"
+    )
+    parser.add_argument(
+        "--check",
+        type=float,
+        metavar="MARGIN",
+        help="exit with 1 where a limit is broken; limits of what is not counted are multiplied by MARGIN before",
+    )
+    parser.add_argument("--gcloud", action="store_true", help="measure gcloud's commands for the same, too")
+    return parser
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("expected a number from 1")
+    return number
+
+
+def _numbers(text: str) -> list[int]:
+    return sorted({_number(each) for each in text.split(",")})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

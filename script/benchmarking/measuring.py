@@ -1,0 +1,173 @@
+"""The rounds: each measures every row once, in an order that is mixed anew each time and the same on every machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from script import measure_image
+from script.benchmarking import gcloud
+from script.benchmarking.cloud import ESSENTIALS, PYTHON, Cloud, Unmeasurable, cloud, run
+from script.benchmarking.figures import Measured, Row, Sample
+
+SEED = 7
+"""Of the order of the rows, and of the latencies of the first round."""
+
+MANY = 100
+"""Services that take long to deploy, and so are measured in fewer rounds."""
+
+LATER: Mapping[str, Callable[[Cloud], Sample]] = {"no-op": Cloud.deploy, "update": Cloud.update, "plan": Cloud.plan}
+"""The rows of which each can come at any time after the first deployment."""
+
+INTERPRETER, IMPORT = "pass", "import google.cloud.run_v2"
+
+
+@dataclass(frozen=True)
+class World:
+    """Some rows that follow one another in a cloud of their own, the first deployment before the others.
+
+    :param services: how many there are.
+    :param latencies: whether calls and operations take their time.
+    :param rounds: in how many rounds it is measured.
+    :param later: the other rows, of ``no-op``, ``update`` and ``plan``.
+    """
+
+    services: int
+    latencies: bool
+    rounds: int
+    later: tuple[str, ...] = tuple(LATER)
+
+    def __str__(self) -> str:
+        many = "s" if self.services > 1 else ""
+        return f"{self.services} service{many}, {'recorded' if self.latencies else 'no'} latencies"
+
+
+def all_worlds(services: Iterable[int], rounds: int, rounds_of_many: int) -> list[World]:
+    """Those with every row.
+
+    :param services: the numbers of services.
+    :param rounds: how often each row is measured.
+    :param rounds_of_many: how often those of ``MANY`` services and more are at most.
+    """
+    return [
+        World(number, latencies, min(rounds, rounds_of_many) if number >= MANY else rounds)
+        for number in services
+        for latencies in (False, True)
+    ]
+
+
+def quick_worlds() -> list[World]:
+    """Those that show a regression in a minute or two."""
+    some = ("no-op",)
+    return [World(1, False, 3), World(1, True, 1), World(10, False, 1, some), World(10, True, 1, some)]
+
+
+def measure(worlds: Sequence[World], *, with_gcloud: bool, say: Callable[[str], None]) -> Measured:
+    """Measure every row.
+
+    :param with_gcloud: whether gcloud's commands are measured, too.
+    :param say: told what is being done.
+    :raises Unmeasurable: where the action fails.
+    """
+    samples: dict[Row, list[Sample]] = {}
+    interpreter: list[float] = []
+    bare_import: list[float] = []
+    of_gcloud: list[float] = []
+    container: list[float] = []
+    notes: list[str] = []
+    mix = random.Random(SEED)  # noqa: S311 - mixes rows, hides nothing
+    with tempfile.TemporaryDirectory(prefix="octue-benchmark-") as scratch, _image(notes, say) as image:
+        folder = Path(scratch)
+        for program in (INTERPRETER, IMPORT):  # once before it counts, so that the files have been read
+            _python(program, folder)
+        for number in range(rounds := max(world.rounds for world in worlds)):
+            turn = [world for world in worlds if number < world.rounds]
+            for world in mix.sample(turn, len(turn)):
+                say(f"Round {number + 1} of {rounds}: {world}")
+                # Beside every world, so that what the machine does meanwhile is seen in both.
+                interpreter.append(_python(INTERPRETER, folder))
+                bare_import.append(_python(IMPORT, folder))
+                for row, found in _rows(folder, world, SEED + number, mix, image):
+                    samples.setdefault(row, []).append(found)
+            if image:
+                container.append(measure_image.run_base(measure_image.base_image()))
+            if with_gcloud:
+                of_gcloud += _gcloud(folder, notes, say)
+    return Measured(
+        where=_where(worlds),
+        samples=dict(sorted(samples.items())),
+        interpreter=interpreter,
+        bare_import=bare_import,
+        notes=tuple(dict.fromkeys(notes)),
+        container=tuple(container),
+        gcloud=tuple(of_gcloud),
+    )
+
+
+def _python(program: str, folder: Path) -> float:
+    done = run([*PYTHON, "-c", program], ESSENTIALS, folder)
+    if done.code:
+        raise Unmeasurable(f"python -c {program!r} ended with {done.code}:\n{done.output}")
+    return done.seconds
+
+
+def _rows(scratch: Path, world: World, seed: int, mix: random.Random, image: str) -> Iterator[tuple[Row, Sample]]:
+    """All rows of a world, and that of the container where it is one of a single service that answers at once."""
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    with cloud(folder, world.services, latencies=world.latencies, seed=seed) as made:
+        runs: dict[str, Callable[[Cloud], Sample]] = {what: LATER[what] for what in world.later}
+        if image and world.services == 1 and not world.latencies:
+            runs["container"] = lambda it: it.in_container(image)
+        yield Row(world.latencies, world.services, "fresh"), made.deploy()
+        for what in mix.sample(sorted(runs), len(runs)):
+            yield Row(world.latencies, world.services, what), runs[what](made)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _image(notes: list[str], say: Callable[[str], None]) -> Iterator[str]:
+    """The action's image, where an engine is there to build and run it; else empty."""
+    if not _has_engine():
+        notes.append(
+            "The container was not measured: no Docker engine answers here; `.ci/engine script/benchmark` makes one."
+        )
+        yield ""
+        return
+    say("Building the image")
+    with measure_image.built(measure_image.base_image()) as image:
+        yield image
+
+
+def _has_engine() -> bool:
+    try:
+        return subprocess.run(["docker", "info"], capture_output=True, check=False, timeout=30).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def _gcloud(folder: Path, notes: list[str], say: Callable[[str], None]) -> list[float]:
+    program = shutil.which("gcloud")
+    if program is None:
+        notes.append("gcloud was not measured: it is not on this machine.")
+        return []
+    say("The commands of gcloud")
+    notes.append(gcloud.NOTE)
+    return [gcloud.measure(program, Path(tempfile.mkdtemp(dir=folder)))]
+
+
+def _where(worlds: Iterable[World]) -> str:
+    machine = f"{os.cpu_count()} cores ({platform.machine()}, {sys.platform})"
+    how_often = "; ".join(f"{world}: {world.rounds}" for world in worlds)
+    return (
+        f"Measured with Python {platform.python_version()} on {machine}, on which the emulator runs, too: whole "
+        f"processes, from before they were started until they were gone. Rounds of {how_often}."
+    )
