@@ -15,6 +15,7 @@ import google.auth.transport.requests
 import grpc
 from google.api_core import exceptions, grpc_helpers
 from google.auth.transport.requests import AuthorizedSession
+from grpc._cython import cygrpc
 
 from octue_action import quirks
 from octue_action.cancellation import Cancellation, Cancelled
@@ -179,7 +180,7 @@ class Google:
         for name in clients:
             getattr(self, name)
         for channel in self._channels:
-            _open(channel)
+            _connect(channel)
 
     def rest(self, name: str) -> RestMethod:
         """A method that there is over HTTP alone.
@@ -451,14 +452,14 @@ class Google:
         return grpc.secure_channel(str(self._emulator), credentials, options)
 
 
-def _open(channel: grpc.Channel) -> None:
-    """Have a channel connect, which it otherwise does with its first call."""
+def _connect(channel: grpc.Channel) -> None:
+    """Have a channel connect, which it otherwise does with its first call.
 
-    def stop(state: grpc.ChannelConnectivity) -> None:
-        if state is grpc.ChannelConnectivity.READY:
-            channel.unsubscribe(stop)  # gRPC has a thread for each that is watched
-
-    channel.subscribe(stop, try_to_connect=True)
+    The public way, to subscribe to its state, begins a thread that fails where the channel is closed meanwhile.
+    """
+    inner: Any = getattr(channel, "_channel", None)
+    if isinstance(inner, cygrpc.Channel):
+        inner.check_connectivity_state(True)
 
 
 class _BearerToken(grpc.AuthMetadataPlugin):

@@ -142,9 +142,6 @@ SERVICE_ACCOUNT_READ_AS_FORBIDDEN = Quirk("Waiting until Google Cloud shows the 
 Source: as for SERVICE_ACCOUNT_HIDES.
 """
 
-TRIGGER_NOT_YET_VISIBLE = Quirk("", _is("NOT_FOUND", method="get_trigger"), 60.0)
-"""For the reading that follows the making."""
-
 # Of a resource that is to be made what it should be: it is read and compared again before anything is written again.
 # What is told of these stands behind the resource's name.
 

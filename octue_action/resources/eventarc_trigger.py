@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 from octue_action.quirks import (
     EVENTARC_AGENT_NOT_READY,
     SERVICE_ACCOUNT_NOT_YET_IN_EVENTARC,
-    TRIGGER_NOT_YET_VISIBLE,
     Quirk,
 )
 from octue_action.resource import Mark, Permissions, Resource, is_ours
@@ -93,17 +91,18 @@ class EventarcTrigger(Resource):
             trigger_id=self.trigger_id,
             trigger=self._message(self.labels),
         )
-        return self._finished(google, google.write(google.eventarc.create_trigger, request))
+        return self._finished(google, google.write(google.eventarc.create_trigger, request), self.labels)
 
     def update(self, google: Google, actual: Self) -> Self:
         from google.cloud import eventarc_v1
         from google.protobuf import field_mask_pb2
 
+        labels = {**actual.labels, **self.labels}
         request = eventarc_v1.UpdateTriggerRequest(
-            trigger=self._message({**actual.labels, **self.labels}),
+            trigger=self._message(labels),
             update_mask=field_mask_pb2.FieldMask(paths=["destination", "service_account", "labels"]),
         )
-        return self._finished(google, google.write(google.eventarc.update_trigger, request))
+        return self._finished(google, google.write(google.eventarc.update_trigger, request), labels)
 
     def delete(self, google: Google) -> None:
         from google.cloud import eventarc_v1
@@ -130,15 +129,16 @@ class EventarcTrigger(Resource):
             ours=is_ours(labels, self.labels),
         )
 
-    def _finished(self, google: Google, operation: Any) -> Self:
-        """The trigger when the operation is done, read anew: the operation answers without labels, recordings show."""
+    def _finished(self, google: Google, operation: Any, labels: Mapping[str, str]) -> Self:
+        """The trigger when the operation is done, which answers with all of it but its labels, recordings show.
+
+        :param labels: as they were written.
+        """
         from google.cloud import eventarc_v1
 
-        google.finish(google.eventarc, operation, eventarc_v1.Trigger)
-        request = eventarc_v1.GetTriggerRequest(name=self.resource_name)
-        read = functools.partial(google.read, google.eventarc.get_trigger, request)
-        trigger = google.repeat(read, [TRIGGER_NOT_YET_VISIBLE])
+        trigger = google.finish(google.eventarc, operation, eventarc_v1.Trigger)
         google.subscriptions[self.resource_name] = trigger.transport.pubsub.subscription
+        trigger.labels = dict(labels)
         return self.canonical(trigger)
 
     @property

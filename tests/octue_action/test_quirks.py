@@ -159,10 +159,6 @@ CASES: dict[str, tuple[list[Failure], list[Failure]]] = {
             error("NOT_FOUND", HIDDEN, "get_service_account"),
         ],
     ),
-    "TRIGGER_NOT_YET_VISIBLE": (
-        [error("NOT_FOUND", method="get_trigger")],
-        [error("NOT_FOUND", method="create_trigger"), error("PERMISSION_DENIED", method="get_trigger")],
-    ),
     "POLICY_NOT_YET_VISIBLE": (
         [error("NOT_FOUND", method="get_iam_policy"), error("NOT_FOUND", method="set_iam_policy")],
         [error("NOT_FOUND", method="get_service"), error("PERMISSION_DENIED", method="get_iam_policy")],
@@ -226,7 +222,6 @@ WAITS = {
     "GONE_MEANWHILE": (1 * MINUTE, None),
     "SERVICE_ACCOUNT_HIDES": (7 * MINUTE, None),
     "SERVICE_ACCOUNT_READ_AS_FORBIDDEN": (0.5 * MINUTE, None),
-    "TRIGGER_NOT_YET_VISIBLE": (1 * MINUTE, None),
     "POLICY_NOT_YET_VISIBLE": (1 * MINUTE, None),
     "PART_NOT_YET_VISIBLE": (2 * MINUTE, None),
     "NOT_YET_AS_WRITTEN": (1 * MINUTE, None),

@@ -77,7 +77,6 @@ ALL = 10
 
 TAKEN_LATE = {
     "google.pubsub.v1.Subscriber/GetSubscription": 0,
-    "google.cloud.eventarc.v1.Eventarc/GetTrigger": 0,
     "google.cloud.run.v2.Services/GetIamPolicy": 0,
 }
 """Readings of what was made a moment ago, and how many of them are before that."""
