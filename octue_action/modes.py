@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from octue_action import logs, preflight, report
+from octue_action import logs, preflight, report, retirement
 from octue_action.annotations import annotate, annotate_ended, placed
 from octue_action.apply import Outcome, Status, apply
 from octue_action.cancellation import Cancelled
@@ -118,7 +118,8 @@ def destroy(run: Run) -> int:
         resources = {r.address: r for _, destruction in parts for r in destruction.resources}
         kept = {address: why for _, destruction in parts for address, why in destruction.kept.items()}
         read = _known(deployments, existing)
-        made = make_destruction(tuple(resources.values()), run.google, kept=kept, known=read)
+        earlier = frozenset(address for _, destruction in parts for address in destruction.earlier)
+        made = make_destruction(tuple(resources.values()), run.google, kept=kept, known=read, earlier=earlier)
         foreign = tuple(refusal for _, it in parts for refusal in it.refusals)
         made = _checked(run, replace(made, refusals=foreign), held)
         _log_plan(run, made)
@@ -203,13 +204,14 @@ def _planned(run: Run, *, to_write: bool = False) -> tuple[list[Deployment], Pla
     """
     with _planning(run):
         existing, held = _read(run) if to_write else (Existing.read(run.google, run.settings), None)
-        for notice in existing.notices(run.settings):
+        for notice in (*existing.notices(run.settings), *retirement.notices(run.settings, existing)):
             run.runner.notice(notice)
         deployments = [desired(run.settings, service, existing) for service in run.settings.services]
         resources = {r.address: r for deployment in deployments for r in deployment.resources}
         made = make_plan(
             tuple(resources.values()), run.google, adopt=run.settings.adopt, known=_known(deployments, existing)
         )
+        made = replace(made, changes=(*made.changes, *retirement.retired(run.settings, existing, run.google)))
         made = _checked(run, made, held) if to_write else made
         _log_plan(run, made)
     return deployments, made
