@@ -5,11 +5,24 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from emulator.world import World
+from octue_action.deployment import desired
+from octue_action.existing import Existing
+from octue_action.resource import Resource
+from octue_action.resources.artifact_repository import ArtifactRepository
+from octue_action.resources.build_trigger import BuildTrigger
+from octue_action.resources.container_image import ContainerImage
+from octue_action.settings import load
 from tests.runs import DOCKERFILE, REPOSITORY, Job, Run
 
 SUM, PRODUCT, MEAN = "sum", "product", "mean"
@@ -18,6 +31,7 @@ SERVICES = (SUM, PRODUCT, MEAN)
 
 ENTRY = "  - name: {}\n    project_name: my-project\n    region: europe-west1\n"
 OWN_DOCKERFILE = "    dockerfile_path: mean.Dockerfile\n"
+BUILD = (ArtifactRepository, BuildTrigger, ContainerImage)
 IMAGES = "europe-west1-docker.pkg.dev/my-project"
 
 
@@ -74,6 +88,169 @@ def things(job: Job) -> dict[str, Any]:
     seen = {kind: it for kind, it in job.look().items() if kind not in {"builds", "github"}}
     seen["policies"] = {name: it["bindings"] for name, it in seen["policies"].items() if it.get("bindings")}
     return seen
+
+
+# Which are built together
+
+
+@dataclass(frozen=True)
+class Written:
+    """A service as octue.yaml may have it."""
+
+    region: str
+    dockerfile: str
+    branch_pattern: str
+    secrets: tuple[str, ...]
+    memory: str
+
+    def entry(self, name: str) -> str:
+        listed = "".join(f"\n        - {secret}" for secret in self.secrets)
+        return (
+            f"  - name: {name}\n    project_name: my-project\n    region: {self.region}\n    memory: {self.memory}\n"
+            f"    dockerfile_path: {self.dockerfile}\n    branch_pattern: {self.branch_pattern}\n"
+            + (f"    secrets:\n      build:{listed}\n" if listed else "")
+        )
+
+    @property
+    def recipe(self) -> tuple[object, ...]:
+        """What makes its image another one, or builds it at another place or time."""
+        return self.region, self.dockerfile.removeprefix("./"), self.branch_pattern, self.secrets
+
+
+services = st.builds(
+    Written,
+    region=st.sampled_from(["europe-west1", "europe-north1"]),
+    dockerfile=st.sampled_from(["Dockerfile", "./Dockerfile", "mean.Dockerfile"]),
+    branch_pattern=st.sampled_from(["^main$", "^main$", "^release/"]),
+    secrets=st.sampled_from([(), (), ("token",)]),
+    memory=st.sampled_from(["512Mi", "1Gi"]),
+)
+inputs = st.fixed_dictionaries(
+    {},
+    optional={
+        "INPUT_PREVIEW": st.just("pr-7"),
+        "INPUT_BUILD_TRIGGER": st.sampled_from(["manual", "push"]),
+        "INPUT_BUILD_SERVICE_ACCOUNT": st.just("builder@my-project.iam.gserviceaccount.com"),
+        "GITHUB_EVENT_NAME": st.just("push"),
+    },
+)
+
+
+def built(environment: Mapping[str, str], *names: str, **given: str) -> dict[str, list[Resource]]:
+    """What builds the image of each service that a run is about."""
+    chosen = {"INPUT_SERVICES": ",".join(names), **{f"INPUT_{name.upper()}": it for name, it in given.items()}}
+    settings = load({**environment, **chosen})
+    nothing = Existing({}, {})
+    return {
+        service.name: [it for it in desired(settings, service, nothing).resources if isinstance(it, BUILD)]
+        for service in settings.services
+    }
+
+
+def addresses(resources: Iterable[Resource]) -> list[str]:
+    return [resource.address for resource in resources]
+
+
+@pytest.fixture
+def repository(environment: dict[str, str], workspace: Path) -> dict[str, str]:
+    """The environment of a run for a repository with two Dockerfiles."""
+    (workspace / "mean.Dockerfile").write_text("FROM scratch\n")
+    return environment
+
+
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@given(written=st.lists(services, min_size=1, max_size=4), variables=inputs, data=st.data())
+def test_whichever_services_a_run_is_about_the_same_builds_the_same_image(
+    repository: dict[str, str],
+    workspace: Path,
+    written: list[Written],
+    variables: dict[str, str],
+    data: st.DataObject,
+) -> None:
+    of_name = {f"service-{number}": it for number, it in enumerate(written)}
+    (workspace / "octue.yaml").write_text("services:\n" + "".join(it.entry(name) for name, it in of_name.items()))
+    environment = repository | variables
+    every = built(environment)
+
+    chosen = data.draw(st.lists(st.sampled_from(sorted(of_name)), min_size=1, unique=True))
+
+    assert built(environment, *chosen) == {name: every[name] for name in every if name in chosen}
+    for one, other in itertools.combinations(of_name, 2):
+        alike = of_name[one].recipe == of_name[other].recipe
+        assert (every[one] == every[other]) is alike
+        assert set(addresses(every[one])).isdisjoint(addresses(every[other])) is not alike
+
+
+@pytest.mark.parametrize("given", [{}, {"preview": "pr-7"}, {"build_trigger": "manual"}])
+def test_the_first_one_has_what_it_would_have_alone_and_a_push_updates_the_others_too(
+    repository: dict[str, str], workspace: Path, given: dict[str, str]
+) -> None:
+    (workspace / "octue.yaml").write_text(octue_yaml(SUM, own=()))
+    alone = built(repository, **given)[SUM]
+    (workspace / "octue.yaml").write_text(octue_yaml(SUM, PRODUCT, own=()))
+
+    together = built(repository, **given)[SUM]
+
+    assert addresses(together) == addresses(alone)
+    also = ("-".join([PRODUCT, *given.get("preview", "").split()]),)
+    for before, after in zip(alone, together, strict=True):
+        assert after == (replace(before, also_updated=also) if isinstance(before, BuildTrigger) else before)
+
+
+def test_every_service_waits_for_the_one_image_that_it_runs(repository: dict[str, str], workspace: Path) -> None:
+    (workspace / "octue.yaml").write_text(octue_yaml(SUM, PRODUCT, own=()))
+    settings = load(repository)
+    first, second = (desired(settings, service, Existing({}, {})) for service in settings.services)
+    assert first.image is not None
+    assert first.image == second.image
+    assert first.image.address in set(first.service.depends_on) & set(second.service.depends_on)
+    assert first.service.image == second.service.image
+    assert first.service.needs("create")[-1].resource.endswith(f"/repositories/{SUM}")
+    assert second.service.needs("create")[-1].resource.endswith(f"/repositories/{SUM}")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["region: moon", "dockerfile_path: ../Dockerfile", "branch_pattern: '('", "project_name: other-project"],
+)
+def test_a_service_of_another_run_whose_build_is_wrong_or_another_projects_stands_alone(
+    repository: dict[str, str], workspace: Path, wrong: str
+) -> None:
+    key = wrong.partition(":")[0]
+    entry = "".join(it for it in ENTRY.format(SUM).splitlines(keepends=True) if key not in it) + f"    {wrong}\n"
+    (workspace / "octue.yaml").write_text(f"services:\n{entry}{ENTRY.format(PRODUCT)}")
+    (service,) = load(repository | {"INPUT_SERVICES": PRODUCT}).services
+    assert service.built_together == (PRODUCT,)
+
+
+def test_what_else_is_wrong_with_a_service_of_another_run_is_no_matter(
+    repository: dict[str, str], workspace: Path
+) -> None:
+    wrong = "    memory: much\n    environment_variables:\n      - name: PORT\n        value: 1\n"
+    (workspace / "octue.yaml").write_text(f"services:\n{ENTRY.format(SUM)}{wrong}{ENTRY.format(PRODUCT)}")
+    (service,) = load(repository | {"INPUT_SERVICES": PRODUCT}).services
+    assert service.built_together == (SUM, PRODUCT)
+
+
+def test_a_dockerfile_that_an_input_names_is_that_of_the_services_of_this_run_alone(
+    repository: dict[str, str], workspace: Path
+) -> None:
+    (workspace / "octue.yaml").write_text(octue_yaml(SUM, PRODUCT, MEAN, own=()))
+    own = {"dockerfile": "mean.Dockerfile"}
+    assert addresses(built(repository, MEAN, **own)[MEAN])[0] == f"artifact_repository.{MEAN}"
+    for name in (SUM, PRODUCT):
+        assert addresses(built(repository, name)[name])[0] == f"artifact_repository.{SUM}"
+    of_two = built(repository, PRODUCT, MEAN, **own)
+    assert of_two[PRODUCT] == of_two[MEAN]
+    assert addresses(of_two[MEAN])[0] == f"artifact_repository.{PRODUCT}"
+
+
+def test_one_service_of_several_can_be_chosen_by_its_name_alone(repository: dict[str, str], workspace: Path) -> None:
+    (workspace / "octue.yaml").write_text(octue_yaml(SUM, PRODUCT, own=()))
+    assert built(repository, service_name=PRODUCT) == built(repository, PRODUCT)
+
+
+# Deployed, and destroyed
 
 
 def test_services_of_one_dockerfile_are_built_once_and_a_run_for_any_of_them_changes_nothing(three: Job) -> None:
