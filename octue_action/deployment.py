@@ -79,6 +79,9 @@ class Destruction:
     earlier: frozenset[str] = frozenset()
 
 
+MOST_NAMED = 3
+"""How many of the services are named that use something, too."""
+
 ORDER: tuple[type[Resource], ...] = (
     ServiceAccount,
     ArtifactRepository,
@@ -176,16 +179,17 @@ def destroyed(settings: Settings, service: ServiceSettings, existing: Existing) 
     service = replace(service, image=None)
     alone = replace(service, built_together=(service.real_service,))
     deployment, build = desired(settings, service, existing), _build(settings, service)
-    earlier = tuple(it for it in _build(settings, alone) if it not in build and not isinstance(it, ContainerImage))
+    # A preview leaves the images to the service itself, whose earlier revisions may run them.
+    own = BuildTrigger if service.preview else BuildTrigger | ArtifactRepository
+    earlier = tuple(it for it in _build(settings, alone) if it not in build and isinstance(it, own))
     # The topic goes only where the topic's own labels say whose it is. And before the service: as long as that stands,
     # it says which topic is its own.
     topic = replace(deployment.topic, kept=False, depends_on=_addresses([deployment.service]))
     run = replace(deployment.service, depends_on=(*deployment.service.depends_on, *_addresses(earlier)))
     listed = replace(deployment, topic=topic, service=run, others=(*deployment.others, *earlier)).resources
     resources = tuple(r for r in listed if r.part_of is None and r is not deployment.image)
-    of_account = _use(existing.users_of_account(settings, service, deployment.account)) or _unseen(
-        existing.unseen_regions
-    )
+    users = existing.users_of_account(settings, service, deployment.account)
+    of_account = _use(users) or _unseen(existing.unseen_regions)
     uses = {
         **dict.fromkeys(_addresses(deployment.shared), of_account),
         **{it.address: _use(_users_of_build(it, settings, service, existing)) for it in build},
@@ -217,13 +221,15 @@ def _users_of_build(
 
 def _use(users: Sequence[str]) -> str:
     """Who else uses something, as a clause; empty where nobody does."""
+    if len(users) > MOST_NAMED:
+        return f"{', '.join(users[:MOST_NAMED])} and {len(users) - MOST_NAMED} more use it, too"
     return f"{' and '.join(users)} {'uses' if len(users) == 1 else 'use'} it, too" if users else ""
 
 
 def _unseen(unseen_regions: Sequence[str]) -> str:
     if not unseen_regions:
         return ""
-    named = ", ".join(unseen_regions[:3]) + (" and others" if unseen_regions[3:] else "")
+    named = ", ".join(unseen_regions[:MOST_NAMED]) + (" and others" if unseen_regions[MOST_NAMED:] else "")
     return f"Google Cloud does not tell whether a service in {named} uses it"
 
 

@@ -210,7 +210,7 @@ class BuildTrigger(Resource):
         return (
             _Step("build", DOCKER, build, secrets=self.build_secrets),
             _Step("push", DOCKER, ("push", tagged)),
-            _Step("update", GCLOUD, ("-c", self._script(tagged)), entrypoint="bash"),
+            _Step("update", GCLOUD, ("-c", self._update_script(tagged)), entrypoint="bash"),
         )
 
     def _build(self) -> cloudbuild_v1.Build:
@@ -242,10 +242,10 @@ class BuildTrigger(Resource):
             )
         return build
 
-    def _script(self, tagged: str) -> str:
-        return self._script_for_all(tagged) if self.also_updated else self._script_for_one(tagged)
+    def _update_script(self, tagged: str) -> str:
+        return self._update_script_for_all(tagged) if self.also_updated else self._update_script_for_one(tagged)
 
-    def _script_for_all(self, tagged: str) -> str:
+    def _update_script_for_all(self, tagged: str) -> str:
         """What updates one service after the other; those behind one that fails are tried all the same."""
         where = f'"$$service" --region={self.location} --project={self.project_id}'
         return (
@@ -265,7 +265,7 @@ class BuildTrigger(Resource):
             'if [ -n "$$failed" ]; then echo "Not updated:$$failed" >&2; exit 1; fi\n'
         )
 
-    def _script_for_one(self, tagged: str) -> str:
+    def _update_script_for_one(self, tagged: str) -> str:
         where = f"{self.cloud_run_service} --region={self.location} --project={self.project_id}"
         return (
             f'if [ "${{{UPDATES_SERVICE}}}" != "true" ]; then\n'

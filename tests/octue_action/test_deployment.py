@@ -532,6 +532,13 @@ def test_a_service_that_runs_the_image_keeps_what_builds_it(destroy: Callable[..
     assert len(kept) == 2
 
 
+def test_of_many_that_run_the_image_some_are_named(destroy: Callable[..., Destruction]) -> None:
+    image = f"{REGISTRY}/my-org-sum/my-org-sum:{COMMIT}"
+    neighbours = [running("my-org-sum"), *(running(f"other-{number}", image=image) for number in range(9))]
+    destruction = destroy(neighbours=neighbours, delete_topic="true")
+    assert whys(destruction)[BuildTrigger] == "other-0, other-1, other-2 and 6 more use it, too"
+
+
 @pytest.mark.parametrize(
     "image",
     [
@@ -590,6 +597,17 @@ def test_services_that_go_together_do_not_keep_from_each_other_what_they_share(
     own = {"artifact_repository.product", "build_trigger.product"}
     assert alone.earlier == own, "what it may have had before goes, if it is there"
     assert own.isdisjoint(alone.kept)
+    preview = load(
+        environment
+        | {
+            "INPUT_MODE": "destroy",
+            "INPUT_CONFIRM": "product-pr-7",
+            "INPUT_PREVIEW": "pr-7",
+            "INPUT_SERVICES": "product",
+        }
+    )
+    of_preview = destroyed(preview, preview.services[0], there)[1]
+    assert of_preview.earlier == {"build_trigger.product-pr-7"}, "earlier revisions of product may run its images"
     run = next(it for it in alone.resources if isinstance(it, CloudRunService))
     assert own <= set(run.depends_on), "not before the service that may still run it"
 

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.cloud.devtools import cloudbuild_v1
+from google.protobuf.field_mask_pb2 import FieldMask
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from emulator.rpc import SYSTEM
 from emulator.world import World
 from octue_action.deployment import desired
 from octue_action.existing import Existing
@@ -405,6 +408,24 @@ def test_its_trigger_of_before_is_switched_off_and_it_is_told_of_its_images_of_b
     finished(apart)
     assert set(commits(apart).values()) == {pushed}
     assert images(apart)[PRODUCT] == SUM
+
+
+@pytest.mark.parametrize("edit", [{"tags": ["managed-by-somebody"]}, {"build": {"steps": [{"name": "mine"}]}}])
+def test_a_trigger_of_before_that_is_not_ours_or_does_not_update_it_is_left_alone(
+    apart: Job, world: World, edit: dict[str, Any]
+) -> None:
+    name = f"projects/my-project/locations/europe-west1/triggers/{PRODUCT}"
+    request = cloudbuild_v1.UpdateBuildTriggerRequest(
+        trigger={"resource_name": name, **edit}, update_mask=FieldMask(paths=[*edit])
+    )
+    world.cloud_build.update_build_trigger(request, SYSTEM)
+    before = of_kind(apart, "build_triggers")[PRODUCT]
+    apart.commit({"octue.yaml": octue_yaml(*SERVICES)})
+
+    succeeded(run(apart))
+
+    assert images(apart)[PRODUCT] == SUM
+    assert of_kind(apart, "build_triggers")[PRODUCT] == before
 
 
 def test_it_takes_what_it_had_before_along_when_it_goes(apart: Job) -> None:

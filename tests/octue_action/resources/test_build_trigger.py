@@ -344,7 +344,7 @@ def test_a_hundred_services_fit_into_one_step(trigger: BuildTrigger, google: Goo
     longest = [f"{'s' * 46}{number:03}" for number in range(100)]
     made = replace(trigger, cloud_run_service=longest[0], also_updated=tuple(longest[1:]))
     step = build_trigger_message(google, made.create(google))["build"]["steps"][2]
-    assert len(step["args"][1]) < 10_000, "cloud.google.com/build/quotas"
+    assert len(step["args"][1]) < 10_000, "cloud.google.com/build/docs/build-config-file-schema#args"
     assert len(made._description()) <= 100
 
 
