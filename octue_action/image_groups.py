@@ -16,7 +16,7 @@ _OF_CHOSEN = frozenset({"service_name", "dockerfile", "branch_pattern"})
 
 @dataclass(frozen=True)
 class ImageGroups:
-    """The services of octue.yaml, those of one image together.
+    """The services of octue.yaml, those of one image together; a single one stands in no group.
 
     :param groups: their Cloud Run names without a preview, in the order of the file.
     """
@@ -49,6 +49,8 @@ def image_groups(
     :param chosen: those among them that the run is about.
     :param given: the inputs.
     """
+    if len(configured) == 1:
+        return ImageGroups()  # there is nothing to be read a second time for
     of_run = {id(it) for it in chosen}
     said_of_all = {name: it for name, it in given.items() if name not in _OF_CHOSEN}
     groups: dict[Recipe | str, list[str]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -298,6 +299,26 @@ def test_a_push_builds_once_and_updates_all_that_are_there(three: Job, world: Wo
     assert [build["status"] for build in builds[:1]] == ["SUCCESS"]
     assert commits(three) == {SUM: pushed, PRODUCT: pushed}
     assert len(builds) == 2
+
+
+def test_the_run_for_a_push_waits_for_its_build_and_finds_all_of_them_updated(three: Job, world: World) -> None:
+    succeeded(run(three, "deploy", SUM, PRODUCT))
+    pushed = three.commit({"other.txt": "changed"})
+    before = len(world.requests)
+
+    def tell_cloud_build() -> None:
+        """As when the run is quicker: Cloud Build hears of the push when its build is being looked for already."""
+        while not any(it.method.endswith("/ListBuilds") for it in list(world.requests)[before:]):
+            time.sleep(0.02)
+        world.cloud_build.push(REPOSITORY, "refs/heads/main", pushed)
+
+    notice = threading.Thread(target=tell_cloud_build, daemon=True)
+    notice.start()
+    done = succeeded(three.deploy({"services": f"{SUM}, {PRODUCT}"}))
+
+    assert done.writes == []
+    assert len(done.world["builds"]["builds"]) == 2
+    assert commits(three) == {SUM: pushed, PRODUCT: pushed}
 
 
 def finished(job: Job) -> list[dict[str, Any]]:
