@@ -26,6 +26,9 @@ CONTEXT = "."
 OF_PREVIEW = "octue-preview-"
 """How the tag of a preview's trigger begins."""
 
+AT_ONCE = 8
+"""How many services a build updates at a time: the gcloud of each takes some 100 MB of the build's 4 GB or more."""
+
 LOGGING = "CLOUD_LOGGING_ONLY"
 
 NEVER = "^$"
@@ -139,7 +142,7 @@ class BuildTrigger(Resource):
 
     def updates(self, service: str) -> bool:
         """Whether, as the trigger's steps say, a push updates that service."""
-        named = rf"(services update |for service in ([a-z0-9-]+ )*){re.escape(service)}[ ;]"
+        named = rf"(services update |echo ([a-z0-9-]+ )*){re.escape(service)} "
         return re.search(named, self.build.get("update", "")) is not None
 
     @property
@@ -246,23 +249,24 @@ class BuildTrigger(Resource):
         return self._update_script_for_all(tagged) if self.also_updated else self._update_script_for_one(tagged)
 
     def _update_script_for_all(self, tagged: str) -> str:
-        """What updates one service after the other; those behind one that fails are tried all the same."""
-        where = f'"$$service" --region={self.location} --project={self.project_id}'
+        """What updates several services, some at a time; those behind one that fails are tried all the same."""
+        where = f'"$$1" --region={self.location} --project={self.project_id}'
         return (
             f'if [ "${{{UPDATES_SERVICE}}}" != "true" ]; then\n'
             '  echo "The deployment that runs this build updates the services."; exit 0\n'
             "fi\n"
-            "failed=\n"
-            f"for service in {' '.join([self.cloud_run_service, *self.also_updated])}; do\n"
+            "update() {\n"
             f"  if found=$$(gcloud run services describe {where} --quiet 2>&1); then\n"
-            f'    gcloud run services update {where} --image={tagged} --quiet || failed="$$failed $$service"\n'
+            f"    gcloud run services update {where} --image={tagged} --quiet\n"
             '  elif [[ "$$found" == *"Cannot find service"* ]]; then\n'
-            '    echo "There is no service $$service yet: the first deployment makes it."\n'
+            '    echo "There is no service $$1 yet: the first deployment makes it."\n'
             "  else\n"
-            '    echo "$$found" >&2; failed="$$failed $$service"\n'
+            '    echo "$$found" >&2; false\n'
             "  fi\n"
-            "done\n"
-            'if [ -n "$$failed" ]; then echo "Not updated:$$failed" >&2; exit 1; fi\n'
+            "}\n"
+            "export -f update\n"
+            f"echo {' '.join([self.cloud_run_service, *self.also_updated])} | xargs -n 1 -P {AT_ONCE} bash -c "
+            """'update "$$0" || { echo "Not updated: $$0" >&2; exit 1; }'\n"""
         )
 
     def _update_script_for_one(self, tagged: str) -> str:
