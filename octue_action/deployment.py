@@ -174,14 +174,11 @@ def destroyed(settings: Settings, service: ServiceSettings, existing: Existing) 
 
     :param existing: as for ``desired``.
     """
-    # What an earlier deployment has built goes, too, also where this run names a ready image. And what it built before
-    # the service was built together with others.
+    # What an earlier deployment has built goes, too, also where this run names a ready image.
     service = replace(service, image=None)
-    alone = replace(service, built_together=(service.real_service,))
     deployment, build = desired(settings, service, existing), _build(settings, service)
-    # A preview leaves the images to the service itself, whose earlier revisions may run them.
-    own = BuildTrigger if service.preview else BuildTrigger | ArtifactRepository
-    earlier = tuple(it for it in _build(settings, alone) if it not in build and isinstance(it, own))
+    before = _built_before(settings, service, existing)
+    earlier = tuple(resource for resource, _ in before)
     # The topic goes only where the topic's own labels say whose it is. And before the service: as long as that stands,
     # it says which topic is its own.
     topic = replace(deployment.topic, kept=False, depends_on=_addresses([deployment.service]))
@@ -193,7 +190,7 @@ def destroyed(settings: Settings, service: ServiceSettings, existing: Existing) 
     uses = {
         **dict.fromkeys(_addresses(deployment.shared), of_account),
         **{it.address: _use(_users_of_build(it, settings, service, existing)) for it in build},
-        **{it.address: _use(_users_of_build(it, settings, alone, existing)) for it in earlier},
+        **{it.address: _use(_users_of_build(it, settings, as_it_was, existing)) for it, as_it_was in before},
     }
     kept = {address: use for address, use in uses.items() if use}
     if service.runtime_service_account:
@@ -208,6 +205,26 @@ def destroyed(settings: Settings, service: ServiceSettings, existing: Existing) 
         kept[topic.address] = "its askers know it; `delete_topic: true` deletes it"
     refusals = _foreign(deployment.service, existing)
     return deployment, Destruction(resources, kept, refusals, frozenset(_addresses(earlier)))
+
+
+def _built_before(
+    settings: Settings, service: ServiceSettings, existing: Existing
+) -> list[tuple[Resource, ServiceSettings]]:
+    """What may have built the service before it was built as it is now: alone, or after one that is no more.
+
+    :returns: each with the service as it was then.
+    """
+    namesakes = {service.real_service, existing.image_service(settings.project_id, service)}
+    earlier = namesakes - {"", service.image_service, *settings.namesakes}
+    # A preview leaves the images to the service itself, whose earlier revisions may run them.
+    own = BuildTrigger if service.preview else ArtifactRepository | BuildTrigger
+    return [
+        (resource, as_it_was)
+        for namesake in sorted(earlier)
+        for as_it_was in [replace(service, built_together=(namesake,))]
+        for resource in _build(settings, as_it_was)
+        if isinstance(resource, own)
+    ]
 
 
 def _users_of_build(

@@ -169,6 +169,12 @@ class Existing:
         questions = [topic_id for topic_id in self._ours(labels) if topic_id not in self._elsewhere]
         return said or (questions[0] if len(questions) == 1 else "")
 
+    def image_service(self, project_id: str, service: ServiceSettings) -> str:
+        """The service after which the image is called that a service runs now; empty where nothing is known of it."""
+        found = self._services.get(resource_name(project_id, service))
+        images = [container.image for container in found.template.containers] if found is not None else []
+        return names.image_service(service.region, project_id, images[0]) if images else ""
+
     def users_of_images(self, settings: Settings, service: ServiceSettings) -> list[str]:
         """The Cloud Run services of its region, beside those of this run, that use the images which a service has."""
         return sorted(_name(it) for it in self._users_of_images(settings, service))

@@ -204,14 +204,17 @@ def _planned(run: Run, *, to_write: bool = False) -> tuple[list[Deployment], Pla
     """
     with _planning(run):
         existing, held = _read(run) if to_write else (Existing.read(run.google, run.settings), None)
-        for notice in (*existing.notices(run.settings), *retirement.notices(run.settings, existing)):
+        for notice in existing.notices(run.settings):
             run.runner.notice(notice)
         deployments = [desired(run.settings, service, existing) for service in run.settings.services]
         resources = {r.address: r for deployment in deployments for r in deployment.resources}
         made = make_plan(
             tuple(resources.values()), run.google, adopt=run.settings.adopt, known=_known(deployments, existing)
         )
-        made = replace(made, changes=(*made.changes, *retirement.retired(run.settings, existing, run.google)))
+        retired = retirement.retired(run.settings, existing, run.google)
+        for notice in retirement.notices(run.settings, existing, retired):
+            run.runner.notice(notice)
+        made = replace(made, changes=(*made.changes, *retired))
         made = _checked(run, made, held) if to_write else made
         _log_plan(run, made)
     return deployments, made

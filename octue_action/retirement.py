@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from octue_action import names
-from octue_action.existing import resource_name
 from octue_action.graph import walk
 from octue_action.plan import Action, Change, compare
 from octue_action.resources.build_trigger import BuildTrigger, tags_of
@@ -34,15 +33,21 @@ def retired(settings: Settings, existing: Existing, google: Google) -> tuple[Cha
     return tuple(change for change in changes if change.action is not Action.NO_OP)
 
 
-def notices(settings: Settings, existing: Existing) -> Iterator[str]:
-    """What is good to know of the images of before: they stay, as earlier revisions run them."""
+def notices(settings: Settings, existing: Existing, changes: Iterable[Change]) -> Iterator[str]:
+    """What is good to know of the images of before: they stay, as earlier revisions run them.
+
+    :param changes: those that ``retired`` has given.
+    """
+    triggers = {change.resource.name for change in changes}
     for before, services in _left(settings, existing).items():
         listed = " and ".join(it.service for it in services)
+        region, project = services[0].region, settings.project_id
+        trigger = f"\ngcloud builds triggers delete {before} --region={region} --project={project}"
         yield (
             f"From now on the images of {listed} are in the repository {services[0].image_service}. Earlier revisions "
             f"run those in the repository {before}, which stays. When nobody rolls back to them any more, and nothing "
             f"else needs it:\ngcloud artifacts repositories delete {names.artifact_repository(before)} "
-            f"--location={services[0].region} --project={settings.project_id}"
+            f"--location={region} --project={project}{trigger if before in triggers else ''}"
         )
 
 
@@ -53,9 +58,7 @@ def _left(settings: Settings, existing: Existing) -> dict[str, list[ServiceSetti
     """
     left: dict[str, list[ServiceSettings]] = {}
     for service in settings.services:
-        there = existing.service(resource_name(settings.project_id, service))
-        image = next((container.image for container in there.template.containers), "") if there is not None else ""
-        before = names.image_service(service.region, settings.project_id, image)
+        before = existing.image_service(settings.project_id, service)
         is_built = service.image is None and service.preview is None
         if is_built and before and before not in settings.namesakes | {service.image_service}:
             left.setdefault(before, []).append(service)

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -289,6 +290,19 @@ def test_whichever_of_them_is_deployed_first_the_other_finds_its_image_there(thr
     assert json.loads(made.outputs["services"])[second]["build_log_url"] == ""
 
 
+def test_two_first_runs_at_once_each_for_one_of_them_do_not_get_in_each_others_way(three: Job) -> None:
+    def deployed(service: str) -> Run:
+        job = Job(three._emulator, three.workspace, three.workspace.parent / f"files-of-{service}")
+        return job.step({"services": service}, event_name="workflow_dispatch")
+
+    with ThreadPoolExecutor(2) as pool:
+        runs = list(pool.map(deployed, (SUM, PRODUCT)))
+
+    assert [done.code for done in runs] == [0, 0], "\n".join(done.stdout for done in runs)
+    assert images(three) == {SUM: SUM, PRODUCT: SUM}
+    assert succeeded(run(three, "deploy", SUM, PRODUCT)).writes == []
+
+
 def test_a_push_builds_once_and_updates_all_that_are_there(three: Job, world: World) -> None:
     succeeded(run(three, "deploy", SUM, PRODUCT))
     pushed = three.commit({"other.txt": "changed"})
@@ -484,6 +498,26 @@ def test_where_the_first_of_them_is_no_more_the_next_one_takes_its_place(three: 
     assert images(three) == {PRODUCT: PRODUCT, MEAN: MEAN}
     assert of_kind(three, "build_triggers")[SUM]["disabled"] is True
     assert succeeded(run(three)).writes == []
+
+
+@pytest.mark.parametrize("is_deployed_again", [False, True])
+def test_the_last_one_takes_along_what_is_called_after_one_that_is_no_more(
+    three: Job, *, is_deployed_again: bool
+) -> None:
+    before = things(three)
+    succeeded(run(three, "deploy", SUM, PRODUCT))
+    succeeded(run(three, "destroy", SUM))
+    three.commit({"octue.yaml": octue_yaml(PRODUCT, MEAN)})
+    if is_deployed_again:
+        (notice,) = succeeded(run(three, "deploy", PRODUCT)).log.of_kind("notice")
+        where = "europe-west1 --project=my-project"
+        assert f"gcloud artifacts repositories delete {SUM} --location={where}\n" in notice.message
+        assert notice.message.endswith(f"gcloud builds triggers delete {SUM} --region={where}")
+
+    succeeded(run(three, "destroy", PRODUCT))
+
+    left = {kind: it for kind, it in things(three).items() if it != before[kind]}
+    assert set(left) == ({"build_triggers", "image_repositories"} if is_deployed_again else set())
 
 
 def test_a_trigger_that_others_still_need_is_not_switched_off(three: Job) -> None:
