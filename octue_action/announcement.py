@@ -145,8 +145,10 @@ class Announcement:
         """The commit of what serves in the end: after a rollback an earlier one, whose image has it as its tag."""
         image = deployment.serving_image or deployment.service.image
         tag = image.rpartition(":")[2]
+        project = self._settings.project_id
+        # It may have been called after itself, or after another of those that it is built with.
         own = {
-            names.image(it.region, self._settings.project_id, it.real_service, tag) for it in self._settings.services
+            names.image(it.region, project, name, tag) for it in self._settings.services for name in it.built_together
         }
         return tag if _COMMIT.fullmatch(tag) and image in own else self._settings.github.commit
 

@@ -14,7 +14,7 @@ from octue_action.failure import Failure
 from octue_action.plan import Action, Change, Plan
 from octue_action.resource import Resource
 from octue_action.resources.artifact_repository import ArtifactRepository
-from octue_action.resources.build_trigger import NEVER, BuildTrigger
+from octue_action.resources.build_trigger import NEVER, BuildTrigger, tags_of
 from octue_action.resources.cloud_run_service import CloudRunService, bytes_of, is_changing
 from octue_action.resources.container_image import ContainerImage
 from octue_action.resources.eventarc_trigger import EventarcTrigger
@@ -37,7 +37,7 @@ class Deployment:
     :param trigger: what carries questions to it.
     :param image: the image that is built for it; None where a ready one was given.
     :param others: everything else.
-    :param shared: those among them that a service and its previews have in common.
+    :param shared: those among them that a service and its previews have in common, and those built together.
     :param serving_image: the image that serves afterwards, where that is not the service's newest one.
     """
 
@@ -70,12 +70,17 @@ class Destruction:
     :param resources: in the order in which they were made.
     :param kept: those among them that stay in any case, by address: why, as a clause.
     :param refusals: why nothing of it may be deleted.
+    :param earlier: addresses of what it may have had before it was built together with others.
     """
 
     resources: tuple[Resource, ...]
     kept: Mapping[str, str]
     refusals: tuple[Failure, ...] = ()
+    earlier: frozenset[str] = frozenset()
 
+
+MOST_NAMED = 3
+"""How many of the services are named that use something, too."""
 
 ORDER: tuple[type[Resource], ...] = (
     ServiceAccount,
@@ -104,7 +109,7 @@ def desired(settings: Settings, service: ServiceSettings, existing: Existing) ->
         project_id=settings.project_id, topic_id=topic_id, labels=labels, kept=bool(given) or topic_id != derived
     )
     account, made = _runtime_account(settings, service)
-    build = _build(settings, service, labels)
+    build = _build(settings, service)
     image = next((resource for resource in build if isinstance(resource, ContainerImage)), None)
     run = _cloud_run_service(settings, service, labels, topic, account, (*made, *build))
     role = IamMember(
@@ -173,14 +178,23 @@ def destroyed(settings: Settings, service: ServiceSettings, existing: Existing) 
     :param existing: as for ``desired``.
     """
     # What an earlier deployment has built goes, too, also where this run names a ready image.
-    deployment = desired(settings, replace(service, image=None), existing)
+    service = replace(service, image=None)
+    deployment, build = desired(settings, service, existing), _build(settings, service)
+    before = _built_before(settings, service, existing)
+    earlier = tuple(resource for resource, _ in before)
     # The topic goes only where the topic's own labels say whose it is. And before the service: as long as that stands,
     # it says which topic is its own.
     topic = replace(deployment.topic, kept=False, depends_on=_addresses([deployment.service]))
-    goes_alone = (r for r in deployment.resources if r.part_of is None and r is not deployment.image)
-    of_images = _use(existing.users_of_images(service))
-    of_account = _use(existing.users_of_account(deployment.account, service)) or _unseen(existing.unseen_regions)
-    uses = {it.address: of_images if isinstance(it, ArtifactRepository) else of_account for it in deployment.shared}
+    run = replace(deployment.service, depends_on=(*deployment.service.depends_on, *_addresses(earlier)))
+    listed = replace(deployment, topic=topic, service=run, others=(*deployment.others, *earlier)).resources
+    resources = tuple(r for r in listed if r.part_of is None and r is not deployment.image)
+    users = existing.users_of_account(settings, service, deployment.account)
+    of_account = _use(users) or _unseen(existing.unseen_regions)
+    uses = {
+        **dict.fromkeys(_addresses(deployment.shared), of_account),
+        **{it.address: _use(_users_of_build(it, settings, service, existing)) for it in build},
+        **{it.address: _use(_users_of_build(it, settings, as_it_was, existing)) for it, as_it_was in before},
+    }
     kept = {address: use for address, use in uses.items() if use}
     if service.runtime_service_account:
         kept |= {
@@ -192,19 +206,50 @@ def destroyed(settings: Settings, service: ServiceSettings, existing: Existing) 
         kept[topic.address] = "a service in another region is asked on it"
     if not settings.delete_topic:
         kept[topic.address] = "its askers know it; `delete_topic: true` deletes it"
-    resources = tuple(topic if r is deployment.topic else r for r in goes_alone)
-    return deployment, Destruction(resources, kept, _foreign(deployment.service, existing))
+    refusals = _foreign(deployment.service, existing)
+    return deployment, Destruction(resources, kept, refusals, frozenset(_addresses(earlier)))
+
+
+def _built_before(
+    settings: Settings, service: ServiceSettings, existing: Existing
+) -> list[tuple[Resource, ServiceSettings]]:
+    """What may have built the service before it was built as it is now: alone, or after one that is no more.
+
+    :returns: each with the service as it was then.
+    """
+    namesakes = {service.real_service, existing.image_service(settings.project_id, service)}
+    earlier = namesakes - {"", service.image_service, *settings.namesakes}
+    # A preview leaves the images to the service itself, whose earlier revisions may run them.
+    own = BuildTrigger if service.preview else ArtifactRepository | BuildTrigger
+    return [
+        (resource, as_it_was)
+        for namesake in sorted(earlier)
+        for as_it_was in [replace(service, built_together=(namesake,))]
+        for resource in _build(settings, as_it_was)
+        if isinstance(resource, own)
+    ]
+
+
+def _users_of_build(
+    resource: Resource, settings: Settings, service: ServiceSettings, existing: Existing
+) -> Sequence[str]:
+    """Who else uses the repository of a service's images, or the trigger that builds them."""
+    if isinstance(resource, BuildTrigger):
+        return existing.users_of_trigger(settings, service)
+    return existing.users_of_images(settings, service)
 
 
 def _use(users: Sequence[str]) -> str:
     """Who else uses something, as a clause; empty where nobody does."""
+    if len(users) > MOST_NAMED:
+        return f"{', '.join(users[:MOST_NAMED])} and {len(users) - MOST_NAMED} more use it, too"
     return f"{' and '.join(users)} {'uses' if len(users) == 1 else 'use'} it, too" if users else ""
 
 
 def _unseen(unseen_regions: Sequence[str]) -> str:
     if not unseen_regions:
         return ""
-    named = ", ".join(unseen_regions[:3]) + (" and others" if unseen_regions[3:] else "")
+    named = ", ".join(unseen_regions[:MOST_NAMED]) + (" and others" if unseen_regions[MOST_NAMED:] else "")
     return f"Google Cloud does not tell whether a service in {named} uses it"
 
 
@@ -270,27 +315,31 @@ def _runtime_account(settings: Settings, service: ServiceSettings) -> tuple[str,
     return email, (account,)
 
 
-def _build(settings: Settings, service: ServiceSettings, labels: Mapping[str, str]) -> tuple[Resource, ...]:
-    """What makes the image: a preview's goes beside the service's own, by a trigger that no push starts."""
+def _build(settings: Settings, service: ServiceSettings) -> tuple[Resource, ...]:
+    """What makes the image, the same for all services that are built together.
+
+    A preview's image goes beside the service's own, and is made by a trigger that no push starts.
+    """
     if service.image:
         return ()
     repository = ArtifactRepository(
         project_id=settings.project_id,
         location=service.region,
-        repository_id=names.artifact_repository(service.real_service),
-        labels=names.labels(service.real_service, settings.github.repository_id),
+        repository_id=names.artifact_repository(service.image_service),
+        labels=names.labels(service.image_service, settings.github.repository_id),
     )
-    tagged = names.image(service.region, settings.project_id, service.real_service, settings.github.commit)
-    tags = tuple(f"{key}-{value}" for key, value in labels.items())
+    first, *others = service.built_services
+    tags = tags_of(names.labels(first, settings.github.repository_id, service.preview))
     trigger = BuildTrigger(
         project_id=settings.project_id,
         location=service.region,
-        trigger_name=names.build_trigger(service.service),
+        trigger_name=names.build_trigger(first),
         repository=service.repository_connection or settings.github.repository,
         branch_pattern=service.branch_pattern if _builds_pushes(service) else NEVER,
-        image=tagged.rpartition(":")[0],
+        image=_image(settings, service).rpartition(":")[0],
         dockerfile=service.dockerfile,
-        cloud_run_service=service.service,
+        cloud_run_service=first,
+        also_updated=tuple(others),
         build_service_account=service.build_service_account,
         build_secrets=service.build_secrets,
         tags=tags,
@@ -300,7 +349,7 @@ def _build(settings: Settings, service: ServiceSettings, labels: Mapping[str, st
         project_id=settings.project_id,
         location=service.region,
         repository_id=repository.repository_id,
-        image_name=service.real_service,
+        image_name=service.image_service,
         commit=settings.github.commit,
         trigger=trigger.resource_name,
         build_tag=next(tag for tag in tags if tag.startswith("octue-service-")),
@@ -308,6 +357,11 @@ def _build(settings: Settings, service: ServiceSettings, labels: Mapping[str, st
         depends_on=_addresses([repository, trigger]),
     )
     return repository, trigger, image
+
+
+def _image(settings: Settings, service: ServiceSettings) -> str:
+    """The image of this run's commit."""
+    return names.image(service.region, settings.project_id, service.image_service, settings.github.commit)
 
 
 def _builds_pushes(service: ServiceSettings) -> bool:
@@ -358,8 +412,7 @@ def _cloud_run_service(
         project_id=settings.project_id,
         location=service.region,
         service=service.service,
-        image=service.image
-        or names.image(service.region, settings.project_id, service.real_service, settings.github.commit),
+        image=service.image or _image(settings, service),
         service_account=account,
         ingress=service.ingress,
         environment={**service.environment_variables, **_octue_variables(service, topic)},

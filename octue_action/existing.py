@@ -99,7 +99,7 @@ class Existing:
         """Whether there is an account that would go, as nothing in the region of its service uses it, too."""
         return any(
             not service.runtime_service_account
-            and not self._users_of(runtime_account(service, settings.project_id), service, service.region)
+            and not self._users_of(settings, runtime_account(service, settings.project_id), service.region)
             for service in settings.services
         )
 
@@ -174,33 +174,54 @@ class Existing:
         questions = [topic_id for topic_id in self._ours(labels) if topic_id not in self._elsewhere]
         return said or (questions[0] if len(questions) == 1 else "")
 
-    def users_of_images(self, service: ServiceSettings) -> list[str]:
-        """The other Cloud Run services of its region that use the images of a service: itself, and its previews."""
-        return sorted(name for name in self._family(service, service.region) if name != service.service)
+    def image_service(self, project_id: str, service: ServiceSettings) -> str:
+        """The service after which the image is called that a service runs now; empty where nothing is known of it."""
+        found = self._services.get(resource_name(project_id, service))
+        images = [container.image for container in found.template.containers] if found is not None else []
+        return names.image_service(service.region, project_id, images[0]) if images else ""
 
-    def users_of_account(self, account: str, service: ServiceSettings) -> list[str]:
-        """The other Cloud Run services that run as an account, which is the whole project's: in any region."""
+    def users_of_images(self, settings: Settings, service: ServiceSettings) -> list[str]:
+        """The Cloud Run services of its region, beside those of this run, that use the images which a service has."""
+        return sorted(_name(it) for it in self._users_of_images(settings, service))
+
+    def users_of_trigger(self, settings: Settings, service: ServiceSettings) -> list[str]:
+        """Those among them whose images the same trigger builds: a preview's are built by another one."""
+        found = self._users_of_images(settings, service)
+        return sorted(_name(it) for it in found if _preview(it) == (service.preview or ""))
+
+    def users_of_account(self, settings: Settings, service: ServiceSettings, account: str) -> list[str]:
+        """The Cloud Run services, beside those of this run, that run as an account: it is the project's, in any region.
+
+        Those in other regions than that of the service are named with it.
+        """
         others = sorted(self._neighbours.keys() - {service.region})
-        elsewhere = (f"{name} in {region}" for region in others for name in self._users_of(account, service, region))
-        return [*self._users_of(account, service, service.region), *elsewhere]
+        elsewhere = (f"{name} in {region}" for region in others for name in self._users_of(settings, account, region))
+        return [*self._users_of(settings, account, service.region), *elsewhere]
 
     @property
     def unseen_regions(self) -> Sequence[str]:
         """The regions whose services could not be looked at."""
         return self._unseen
 
-    def _users_of(self, account: str, service: ServiceSettings, region: str) -> list[str]:
-        """The services of a region that run as an account, but for that very one."""
-        found = (it.name.rpartition("/")[2] for it in self._neighbours.get(region, ()) if _runs_as(it) == account)
-        return sorted(name for name in found if region != service.region or name != service.service)
+    def _users_of(self, settings: Settings, account: str, region: str) -> list[str]:
+        """The services of a region, beside those of this run, that run as an account."""
+        return sorted(_name(it) for it in self._others(settings, region) if _runs_as(it) == account)
 
-    def _family(self, service: ServiceSettings, region: str) -> Iterator[str]:
-        """The services of a region that are the same as that one, or a preview of it."""
-        for other in self._neighbours.get(region, ()):
-            name, preview = other.name.rpartition("/")[2], other.labels.get("octue-preview", "")
-            of = name.removesuffix(f"-{preview}") if preview else name
-            if of == service.real_service:
-                yield name
+    def _users_of_images(self, settings: Settings, service: ServiceSettings) -> Iterator[run_v2.Service]:
+        """Those that run them, and those that would by their name, unless they run what was built after another."""
+        where = (service.region, settings.project_id)
+        repository, _, _ = names.image(*where, service.image_service, "").rpartition("/")
+        for other in self._others(settings, service.region):
+            images = [container.image for container in other.template.containers]
+            is_known = any(names.image_service(*where, image) for image in images)
+            is_namesake = _real_name(other) == service.image_service
+            if any(image.startswith(f"{repository}/") for image in images) or (is_namesake and not is_known):
+                yield other
+
+    def _others(self, settings: Settings, region: str) -> Iterator[run_v2.Service]:
+        """The services of a region that the run is not about."""
+        own = {service.service for service in settings.services if service.region == region}
+        return (it for it in self._neighbours.get(region, ()) if _name(it) not in own)
 
     def _told_topic(self, project_id: str, service: ServiceSettings) -> str:
         """The topic that the settings name, or what is there says; empty where neither does."""
@@ -243,6 +264,21 @@ def _services_elsewhere(
             return [] if is_closed or error.status == "NOT_FOUND" else None
 
     return walk({region: set() for region in others}, listed, workers=len(others) or 1)
+
+
+def _name(service: run_v2.Service) -> str:
+    return str(service.name.rpartition("/")[2])
+
+
+def _preview(service: run_v2.Service) -> str:
+    """The suffix of the preview that a service is; empty where it is none."""
+    return str(service.labels.get("octue-preview", ""))
+
+
+def _real_name(service: run_v2.Service) -> str:
+    """What a service is called without the suffix of the preview that it is."""
+    preview = _preview(service)
+    return _name(service).removesuffix(f"-{preview}") if preview else _name(service)
 
 
 def _runs_as(service: run_v2.Service) -> str:

@@ -15,7 +15,7 @@ import google.auth.transport.requests
 import grpc
 from google.api_core import exceptions, grpc_helpers
 from google.auth.transport.requests import AuthorizedSession
-from grpc._cython import cygrpc
+from grpc._cython import cygrpc  # type: ignore[attr-defined]  # its types say nothing of what is private
 
 from octue_action import quirks
 from octue_action.cancellation import Cancellation, Cancelled

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from octue_action import preflight, report
+from octue_action import preflight, report, retirement
 from octue_action.annotations import GOES_ON, annotate, annotate_ended, placed
 from octue_action.apply import Outcome, Status, apply
 from octue_action.cancellation import Cancelled
@@ -120,7 +120,8 @@ def destroy(run: Run) -> int:
         resources = {r.address: r for _, destruction in parts for r in destruction.resources}
         kept = {address: why for _, destruction in parts for address, why in destruction.kept.items()}
         read = _known(deployments, existing)
-        made = make_destruction(tuple(resources.values()), run.google, kept=kept, known=read)
+        earlier = frozenset(address for _, destruction in parts for address in destruction.earlier)
+        made = make_destruction(tuple(resources.values()), run.google, kept=kept, known=read, earlier=earlier)
         foreign = tuple(refusal for _, it in parts for refusal in it.refusals)
         made = _checked(run, replace(made, refusals=foreign), held)
         _log_plan(run, made)
@@ -252,6 +253,10 @@ def _planned(run: Run, *, to_write: bool = False) -> tuple[list[Deployment], Pla
         resources = {r.address: r for deployment in deployments for r in deployment.resources}
         known = {**readings.known, **_known(deployments, existing)}
         made = make_plan(tuple(resources.values()), run.google, adopt=run.settings.adopt, known=known)
+        retired = retirement.retired(run.settings, existing, run.google)
+        for notice in retirement.notices(run.settings, existing, retired):
+            run.runner.notice(notice)
+        made = replace(made, changes=(*made.changes, *retired))
         made = _checked(run, made, readings.held) if to_write else made
         _log_plan(run, made)
     return deployments, made

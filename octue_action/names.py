@@ -81,6 +81,13 @@ def image(region: str, project_id: str, service: str, commit: str) -> str:
     return f"{region}-docker.pkg.dev/{path}/{artifact_repository(service)}/{service}:{commit}"
 
 
+def image_service(region: str, project_id: str, reference: str) -> str:
+    """The service after which an image is called; empty where it is none that is called as ``image`` does."""
+    name, _, commit = reference.rpartition(":")
+    service = name.rpartition("/")[2]
+    return service if service and image(region, project_id, service, commit) == reference else ""
+
+
 def build_trigger(service: str) -> str:
     """The Cloud Build trigger's name; legal because a service's name is (letters, digits, hyphens, under 64)."""
     return service

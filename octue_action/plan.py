@@ -145,6 +145,7 @@ def make_destruction(
     *,
     kept: Mapping[str, str],
     known: Mapping[str, Resource | None] | None = None,
+    earlier: AbstractSet[str] = frozenset(),
 ) -> Plan:
     """Read every resource, and plan to delete those that are ours, last made first.
 
@@ -152,11 +153,15 @@ def make_destruction(
     :param google: the door to Google Cloud.
     :param kept: those that stay in any case, and are not even read, by address: why, as a clause.
     :param known: resources that have been read already, by address; None for one that is not there.
+    :param earlier: addresses of those that only an earlier deployment may have made: nothing is said of them where they
+        are not there, or not ours.
     """
     read = _read_all([r for r in resources if r.address not in kept], google, known, deletion)
-    changes = {change.resource.address: change for change in read}
+    found = (change for change in read if change.action is Action.DELETE or change.resource.address not in earlier)
+    changes = {change.resource.address: change for change in found}
     kept_changes = {r.address: Change(r, Action.NO_OP, reason=kept[r.address]) for r in resources if r.address in kept}
-    ordered = (changes[r.address] if r.address in changes else kept_changes[r.address] for r in reversed(resources))
+    told = {**changes, **kept_changes}
+    ordered = (told[r.address] for r in reversed(resources) if r.address in told)
     return Plan(tuple(_with_owner(change, changes) for change in ordered), purpose="destroy")
 
 

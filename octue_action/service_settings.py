@@ -27,13 +27,26 @@ _MAXIMUM_NAME = 49  # Cloud Run: under 50 characters
 
 
 @dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How an image is built, as far as services of one repository can differ in it: those of one recipe share it."""
+
+    project_id: str
+    region: str
+    dockerfile: str
+    branch_pattern: str
+    build_secrets: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServiceSettings:
     """One service as it is to be deployed.
 
     :param name: the Octue service's name
     :param service: the Cloud Run service's name: namespace, name and preview
     :param preview: suffix of a preview deployment; ``None`` for the service itself
-    :param real_service: the Cloud Run name without the preview: whose images and accounts a preview uses
+    :param real_service: the Cloud Run name without the preview: whose account a preview uses
+    :param built_together: the services that run one image, this one among them, by their Cloud Run names without the
+        preview, in the order of octue.yaml: the first lends its name to what makes the image
     :param service_id: the UUID of a topic to keep; ``None`` for the one found, or else derived
     :param runtime_service_account: e-mail of an account that exists; ``None`` for one of the service's own
     :param image: a ready image; ``None`` for the commit's
@@ -51,6 +64,7 @@ class ServiceSettings:
     service: str
     preview: str | None
     real_service: str
+    built_together: tuple[str, ...]
     region: str
     service_id: str | None
     runtime_service_account: str | None
@@ -73,6 +87,16 @@ class ServiceSettings:
     ingress: Ingress
     execution_environment: ExecutionEnvironment | None
 
+    @property
+    def image_service(self) -> str:
+        """The service after which the images that it runs, and their repository, are called."""
+        return self.built_together[0]
+
+    @property
+    def built_services(self) -> tuple[str, ...]:
+        """The services that a build trigger builds, by their Cloud Run names: it is called after the first of them."""
+        return tuple(names.service(None, service, self.preview) for service in self.built_together)
+
 
 class ServiceReader:
     """Reads one service's settings from the inputs and its part of octue.yaml.
@@ -91,6 +115,7 @@ class ServiceReader:
         """Everything about the service; what is wrong has been replaced by a default, and added to the findings."""
         namespace, name = self._identity()
         preview = self._preview()
+        real_service = names.service(namespace, name)
         region = self.agreed("region", self._region)
         variables, secrets = self._environment()
         size, environment = self._size()
@@ -103,7 +128,8 @@ class ServiceReader:
             namespace=namespace,
             service=self._cloud_run_name(namespace, name, preview),
             preview=preview,
-            real_service=names.service(namespace, name),
+            real_service=real_service,
+            built_together=(real_service,),
             region=region,
             service_id=self._take("service_id", values.service_id, None),
             runtime_service_account=self._take("runtime_service_account", values.service_account, None),
@@ -126,6 +152,25 @@ class ServiceReader:
             ingress=self._take("ingress", values.one_of(values.INGRESSES), "internal"),
             execution_environment=environment,
         )
+
+    def recipe(self) -> tuple[str, Recipe | None]:
+        """The service's Cloud Run name without the preview, and how its image is built.
+
+        No problem of it is told: the name is empty where it cannot be read, and there is no recipe where that cannot.
+        """
+        findings = Findings()
+        quiet = ServiceReader(self._inputs, self._configured, self._github, findings)
+        service = quiet._cloud_run_name(*quiet._identity(), None)
+        service = service if not findings.problems else ""
+        recipe = Recipe(
+            project_id=quiet.agreed("project_id", values.project_id),
+            region=quiet.agreed("region", quiet._region),
+            dockerfile=quiet._dockerfile(is_built=False),
+            branch_pattern=quiet._take_or_default("branch_pattern", values.branch_pattern),
+            build_secrets=quiet._build_secrets(),
+        )
+        is_known = not findings.problems and not self._configured.written_wrongly
+        return service, recipe if is_known else None
 
     def written(self, name: str) -> Given | None:
         """Where a setting is written; an input wins over octue.yaml."""

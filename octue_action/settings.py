@@ -12,6 +12,7 @@ from octue_action import configuration, github_context, inputs, names, values, w
 from octue_action.configuration import Configuration, ServiceConfiguration
 from octue_action.document import MAXIMUM_BYTES
 from octue_action.github_context import GitHubContext
+from octue_action.image_groups import image_groups
 from octue_action.inputs import INPUTS, Input
 from octue_action.keys import KEYS
 from octue_action.problems import (
@@ -82,6 +83,7 @@ class Settings:
     :param caller_of_file: who that signs in, as IAM has it; empty where it does not say
     :param config: path of octue.yaml from the root of the repository; ``None`` where there is none
     :param services: those to act on, in the order of octue.yaml
+    :param namesakes: all the services of octue.yaml after which images are called, by their Cloud Run names
     :param emulator: ``127.0.0.1:PORT`` in place of Google Cloud
     :param question: input values to ask the service with; ``None`` for no question
     :param question_timeout: seconds that the answer may take
@@ -99,6 +101,7 @@ class Settings:
     adopt: bool
     config: str | None
     services: tuple[ServiceSettings, ...]
+    namesakes: frozenset[str] = frozenset()
     github: GitHubContext
     emulator: str | None
     preview: str | None
@@ -148,7 +151,8 @@ def load(environment: Mapping[str, str]) -> Settings:
     chosen = _choose(given, configured, findings)
     _refuse_shared(given, chosen, findings)
     readers = [ServiceReader(given, it, github, findings) for it in chosen]
-    services = tuple(it.read() for it in readers)
+    groups = image_groups(configured.services if configured else (), chosen, given, github)
+    services = tuple(groups.joined(it.read()) for it in readers)
     findings.add(*_collisions(services, readers))
     mode: Mode = findings.take(values.one_of(values.MODES), given.get("mode"), "deploy")
     if mode == "destroy":
@@ -173,6 +177,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         adopt=findings.take(values.boolean, given.get("adopt"), False),
         config=path,
         services=services,
+        namesakes=groups.namesakes,
         github=github,
         emulator=_emulator(environment, findings),
         preview=findings.take(values.name, given.get("preview"), None),

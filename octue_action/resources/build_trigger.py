@@ -1,4 +1,4 @@
-"""The Cloud Build trigger: a push to the branch builds and pushes the image, and updates a service that exists."""
+"""The Cloud Build trigger: a push to the branch builds and pushes the image, and updates the services that exist."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ CONTEXT = "."
 OF_PREVIEW = "octue-preview-"
 """How the tag of a preview's trigger begins."""
 
+AT_ONCE = 8
+"""How many services a build updates at a time: the gcloud of each takes some 100 MB of the build's 4 GB or more."""
+
 LOGGING = "CLOUD_LOGGING_ONLY"
 
 NEVER = "^$"
@@ -43,6 +46,7 @@ class BuildTrigger(Resource):
     :param image: reference of the image without its tag; the tag is the commit.
     :param dockerfile: path in the repository.
     :param cloud_run_service: the service that a push updates, in the trigger's location.
+    :param also_updated: the other services that run the image, and that a push updates, too.
     :param build_service_account: e-mail of the account Cloud Build runs as; None leaves it as it is.
     :param build_secrets: names of secrets in Secret Manager, given to the Dockerfile as build arguments.
     :param tags: say whose it is, since triggers have no labels.
@@ -62,6 +66,7 @@ class BuildTrigger(Resource):
     tags: tuple[str, ...]
     other_tags: Annotated[tuple[str, ...], Mark.OUTPUT] = ()
     cloud_run_service: Annotated[str, Mark.IDENTITY]
+    also_updated: Annotated[tuple[str, ...], Mark.IDENTITY] = ()
     repository: str
     branch_pattern: str
     build_service_account: str | None
@@ -118,14 +123,13 @@ class BuildTrigger(Resource):
         trigger.resource_name = self.resource_name
         sources = ["github", "repository_event_config"]  # the one that is not set is cleared
         account = ["service_account"] if self.build_service_account else []
+        paths = ["description", "tags", "build", "substitutions", "disabled", *sources, *account]
         # Only the resource name: with a project id the request would go to the global location. And a mask: without one
         # all that somebody else has set, an approval or a filter of files, would be cleared.
         request = cloudbuild_v1.UpdateBuildTriggerRequest(
             trigger=trigger,
             trigger_id=self.trigger_name,
-            update_mask=field_mask_pb2.FieldMask(
-                paths=["description", "tags", "build", "substitutions", "disabled", *sources, *account]
-            ),
+            update_mask=field_mask_pb2.FieldMask(paths=[it for it in paths if self.only is None or it in self.only]),
         )
         return self._canonical(google.write(google.cloud_build.update_build_trigger, request))
 
@@ -135,6 +139,11 @@ class BuildTrigger(Resource):
         google.remove(
             google.cloud_build.delete_build_trigger, cloudbuild_v1.DeleteBuildTriggerRequest(name=self.resource_name)
         )
+
+    def updates(self, service: str) -> bool:
+        """Whether, as the trigger's steps say, a push updates that service."""
+        named = rf"(services update |echo ([a-z0-9-]+ )*){re.escape(service)} "
+        return re.search(named, self.build.get("update", "")) is not None
 
     @property
     def _parent(self) -> str:
@@ -176,7 +185,7 @@ class BuildTrigger(Resource):
         push = cloudbuild_v1.PushFilter(branch=self.branch_pattern)
         trigger = cloudbuild_v1.BuildTrigger(
             name=self.trigger_name,
-            description=f"Builds the Octue service {self.cloud_run_service}",
+            description=self._description(),
             tags=list(self.tags),
             build=self._build(),
             substitutions={UPDATES_SERVICE: "true"},
@@ -190,6 +199,12 @@ class BuildTrigger(Resource):
         if self.build_service_account:
             trigger.service_account = f"projects/{self.project_id}/serviceAccounts/{self.build_service_account}"
         return trigger
+
+    def _description(self) -> str:
+        others = len(self.also_updated)
+        if not others:
+            return f"Builds the Octue service {self.cloud_run_service}"
+        return f"Builds the Octue service {self.cloud_run_service} and {others} other{'s' if others > 1 else ''}"
 
     def _steps(self) -> tuple[_Step, ...]:
         tagged = f"{self.image}:$COMMIT_SHA"
@@ -231,6 +246,30 @@ class BuildTrigger(Resource):
         return build
 
     def _update_script(self, tagged: str) -> str:
+        return self._update_script_for_all(tagged) if self.also_updated else self._update_script_for_one(tagged)
+
+    def _update_script_for_all(self, tagged: str) -> str:
+        """What updates several services, some at a time; those behind one that fails are tried all the same."""
+        where = f'"$$1" --region={self.location} --project={self.project_id}'
+        return (
+            f'if [ "${{{UPDATES_SERVICE}}}" != "true" ]; then\n'
+            '  echo "The deployment that runs this build updates the services."; exit 0\n'
+            "fi\n"
+            "update() {\n"
+            f"  if found=$$(gcloud run services describe {where} --quiet 2>&1); then\n"
+            f"    gcloud run services update {where} --image={tagged} --quiet\n"
+            '  elif [[ "$$found" == *"Cannot find service"* ]]; then\n'
+            '    echo "There is no service $$1 yet: the first deployment makes it."\n'
+            "  else\n"
+            '    echo "$$found" >&2; false\n'
+            "  fi\n"
+            "}\n"
+            "export -f update\n"
+            f"echo {' '.join([self.cloud_run_service, *self.also_updated])} | xargs -n 1 -P {AT_ONCE} bash -c "
+            """'update "$$0" || { echo "Not updated: $$0" >&2; exit 1; }'\n"""
+        )
+
+    def _update_script_for_one(self, tagged: str) -> str:
         where = f"{self.cloud_run_service} --region={self.location} --project={self.project_id}"
         return (
             f'if [ "${{{UPDATES_SERVICE}}}" != "true" ]; then\n'
@@ -243,6 +282,11 @@ class BuildTrigger(Resource):
             '  echo "$$found" >&2; exit 1\n'
             "fi\n"
         )
+
+
+def tags_of(labels: Mapping[str, str]) -> tuple[str, ...]:
+    """The tags that say what labels say of others."""
+    return tuple(f"{key}-{value}" for key, value in labels.items())
 
 
 _VALUE = re.compile(r"(--(?:build-arg|set-env-vars|update-env-vars)[= ]\w+=)\S+")

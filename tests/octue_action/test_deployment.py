@@ -483,11 +483,14 @@ def test_all_but_the_topic_goes_unless_that_is_said_too(destroy: Callable[..., D
     assert ["delete_topic: true" in why for why in destroy().kept.values()] == [True]
 
 
-def running(name: str, preview: str = "", account: str = "") -> run_v2.Service:
+def running(name: str, preview: str = "", account: str = "", image: str = "") -> run_v2.Service:
     """A Cloud Run service, the suffix of the preview that it is, and the account that it runs as, if not the usual."""
     labels = {"octue-preview": preview} if preview else {}
     real = name.removesuffix(f"-{preview}") if preview else name
-    template = {"service_account": account or f"{real}@my-project.iam.gserviceaccount.com"}
+    template = {
+        "service_account": account or f"{real}@my-project.iam.gserviceaccount.com",
+        "containers": [{"image": image}],
+    }
     return run_v2.Service(name=f"{LOCATION}/services/{name}", labels=labels, template=template)
 
 
@@ -511,6 +514,102 @@ def test_what_a_service_and_its_previews_share_stays_while_another_of_them_is_th
     verb = "use" if " and " in users else "uses"
     assert gone(destruction) == ALONE
     assert set(destruction.kept.values()) == {f"{users} {verb} it, too"}
+
+
+REGISTRY = "europe-west1-docker.pkg.dev/my-project"
+
+
+@pytest.mark.parametrize(
+    "image",
+    [f"{REGISTRY}/my-org-sum/my-org-sum:{COMMIT}", f"{REGISTRY}/my-org-sum/my-org-sum@sha256:{'0' * 64}"],
+    ids=["by tag", "by digest"],
+)
+def test_a_service_that_runs_the_image_keeps_what_builds_it(destroy: Callable[..., Destruction], image: str) -> None:
+    neighbours = [running("my-org-sum"), running("product", image=image)]
+    destruction = destroy(neighbours=neighbours, delete_topic="true")
+    kept = {kind: why for kind, why in whys(destruction).items() if kind in {ArtifactRepository, BuildTrigger}}
+    assert kept == dict.fromkeys(kept, "product uses it, too")
+    assert len(kept) == 2
+
+
+def test_of_many_that_run_the_image_some_are_named(destroy: Callable[..., Destruction]) -> None:
+    image = f"{REGISTRY}/my-org-sum/my-org-sum:{COMMIT}"
+    neighbours = [running("my-org-sum"), *(running(f"other-{number}", image=image) for number in range(9))]
+    destruction = destroy(neighbours=neighbours, delete_topic="true")
+    assert whys(destruction)[BuildTrigger] == "other-0, other-1, other-2 and 6 more use it, too"
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        f"{REGISTRY}/my-org-sum-b/my-org-sum-b:{COMMIT}",
+        f"{REGISTRY}/images/my-org-sum:{COMMIT}",
+        f"europe-north1-docker.pkg.dev/my-project/my-org-sum/my-org-sum:{COMMIT}",
+        READY_IMAGE,
+        "",
+    ],
+)
+def test_a_service_that_runs_another_image_keeps_nothing(destroy: Callable[..., Destruction], image: str) -> None:
+    neighbours = [running("my-org-sum"), running("product", image=image)]
+    assert set(gone(destroy(neighbours=neighbours, delete_topic="true"))) == {*ALONE, *SHARED}
+
+
+def test_a_preview_keeps_the_image_it_runs_and_not_the_trigger_of_another(destroy: Callable[..., Destruction]) -> None:
+    image = f"{REGISTRY}/my-org-sum/my-org-sum:{COMMIT}"
+    neighbours = [running("my-org-sum"), running("product-pr-7", "pr-7", image=image)]
+    destruction = destroy(neighbours=neighbours, delete_topic="true")
+    assert whys(destruction)[ArtifactRepository] == "product-pr-7 uses it, too"
+    assert BuildTrigger in gone(destruction)
+    of_preview = destroy(neighbours=[running(PREVIEW, "pr-7"), neighbours[1]], delete_topic="true", preview="pr-7")
+    assert whys(of_preview)[BuildTrigger] == "product-pr-7 uses it, too"
+
+
+def test_a_preview_that_was_built_with_another_service_is_no_user_by_its_name(
+    destroy: Callable[..., Destruction],
+) -> None:
+    elsewhere = running(PREVIEW, "pr-7", image=f"{REGISTRY}/product/product:{COMMIT}")
+    destruction = destroy(neighbours=[running("my-org-sum"), elsewhere], delete_topic="true")
+    assert ArtifactRepository in gone(destruction)
+
+
+def whys(destruction: Destruction) -> dict[type[Resource], str]:
+    """Why something stays, by what it is."""
+    return {type(it): destruction.kept[it.address] for it in destruction.resources if it.address in destruction.kept}
+
+
+def test_services_that_go_together_do_not_keep_from_each_other_what_they_share(
+    environment: dict[str, str], workspace: Path
+) -> None:
+    entry = "  - name: {}\n    project_name: my-project\n    region: europe-west1\n"
+    (workspace / "octue.yaml").write_text("services:\n" + "".join(entry.format(it) for it in ("sum", "product")))
+    image = f"{REGISTRY}/sum/sum:{COMMIT}"
+    neighbours = [running("sum", image=image), running("product", image=image)]
+    there = Existing({}, {}, neighbours={"europe-west1": neighbours})
+    both = load(environment | {"INPUT_MODE": "destroy", "INPUT_CONFIRM": "sum, product"})
+    one = load(environment | {"INPUT_MODE": "destroy", "INPUT_CONFIRM": "product", "INPUT_SERVICES": "product"})
+
+    together = [destroyed(both, service, there)[1] for service in both.services]
+    alone = destroyed(one, one.services[0], there)[1]
+
+    for destruction in together:
+        assert {ArtifactRepository, BuildTrigger} <= set(gone(destruction))
+    assert whys(alone)[ArtifactRepository] == whys(alone)[BuildTrigger] == "sum uses it, too"
+    own = {"artifact_repository.product", "build_trigger.product"}
+    assert alone.earlier == own, "what it may have had before goes, if it is there"
+    assert own.isdisjoint(alone.kept)
+    preview = load(
+        environment
+        | {
+            "INPUT_MODE": "destroy",
+            "INPUT_CONFIRM": "product-pr-7",
+            "INPUT_PREVIEW": "pr-7",
+            "INPUT_SERVICES": "product",
+        }
+    )
+    of_preview = destroyed(preview, preview.services[0], there)[1]
+    assert of_preview.earlier == {"build_trigger.product-pr-7"}, "earlier revisions of product may run its images"
+    run = next(it for it in alone.resources if isinstance(it, CloudRunService))
+    assert own <= set(run.depends_on), "not before the service that may still run it"
 
 
 def test_an_account_stays_while_any_service_runs_as_it(destroy: Callable[..., Destruction]) -> None:

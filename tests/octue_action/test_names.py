@@ -133,3 +133,26 @@ def test_labels_say_whose_a_resource_is() -> None:
         "octue-service": "my-org-sum",
         "github-repository-id": "1296269",
     }
+
+
+@given(service_names, st.sampled_from(["my-project", "example.com:my-project"]))
+def test_an_image_says_after_which_service_it_is_called(service: str, project: str) -> None:
+    reference = names.image("europe-west1", project, service, "0123")
+    assert names.image_service("europe-west1", project, reference) == service
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "",
+        "python:3.11-slim",
+        "gcr.io/my-project/sum:0123",
+        "europe-west1-docker.pkg.dev/my-project/images/sum:0123",
+        "europe-west1-docker.pkg.dev/other-project/sum/sum:0123",
+        "europe-north1-docker.pkg.dev/my-project/sum/sum:0123",
+        "europe-west1-docker.pkg.dev/my-project/sum/sum",
+        f"europe-west1-docker.pkg.dev/my-project/sum/sum@sha256:{'0' * 64}",
+    ],
+)
+def test_an_image_that_is_called_otherwise_says_nothing(reference: str) -> None:
+    assert names.image_service("europe-west1", "my-project", reference) == ""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from google.cloud.devtools import cloudbuild_v1
@@ -15,12 +19,13 @@ from octue_action.failure import GoogleError
 from octue_action.google import Google
 from octue_action.plan import make_plan
 from octue_action.resource import diff
-from octue_action.resources.build_trigger import NEVER, BuildTrigger
+from octue_action.resources.build_trigger import AT_ONCE, NEVER, BuildTrigger
 from tests.octue_action.resources.commits import commit
 from tests.octue_action.resources.kinds import (
     ACCOUNTS,
     KINDS,
     LABELS,
+    LOCATION,
     OTHER_REPOSITORY,
     PARENT,
     PROJECT,
@@ -228,3 +233,152 @@ def test_tags_of_others_stay(trigger: BuildTrigger, google: Google) -> None:
     assert deploy(trigger, google) is Status.UNCHANGED
     assert deploy(replace(trigger, dockerfile="other"), google) is Status.APPLIED
     assert set(build_trigger_message(google, trigger)["tags"]) == {"science", *trigger.tags}
+
+
+# Several services of one image
+
+
+GCLOUD = """\
+#!/bin/sh
+echo "$*" >> calls
+case "$3 $4" in
+"describe absent") echo "ERROR: Cannot find service [absent]" >&2; exit 1 ;;
+"describe unseen" | "update stubborn") echo "ERROR: refused" >&2; exit 1 ;;
+esac
+"""
+WHERE = f"--region={LOCATION} --project={PROJECT}"
+
+
+@pytest.fixture
+def update(trigger: BuildTrigger, google: Google, tmp_path: Path) -> Callable[..., Updated]:
+    """Run the last step of the build for some services, with a gcloud that knows not all of them."""
+    (tmp_path / "gcloud").write_text(GCLOUD)
+    (tmp_path / "gcloud").chmod(0o755)
+
+    def run(*services: str, pushed: str = "true") -> Updated:
+        first, *others = services
+        made = replace(trigger, cloud_run_service=first, also_updated=tuple(others), image="images/sum")
+        made.create(google)
+        step = build_trigger_message(google, made)["build"]["steps"][2]
+        made.delete(google)
+        # What Cloud Build makes of it, cloud.google.com/build/docs/build/build-file-schema: $$ stands for $.
+        given = step["args"][1].replace("${_UPDATE_SERVICE}", pushed).replace("$COMMIT_SHA", "1234")
+        script = given.replace("$$", "$")
+        variables = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        command = [step["entrypoint"], step["args"][0], script]
+        (tmp_path / "calls").write_text("")
+        done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+        return Updated(done.returncode, (tmp_path / "calls").read_text().splitlines(), done.stdout, done.stderr)
+
+    return run
+
+
+class Updated(NamedTuple):
+    """What became of the last step."""
+
+    code: int
+    calls: list[str]
+    stdout: str
+    stderr: str
+
+    @property
+    def services(self) -> list[str]:
+        """Those that it tried to update, by their names."""
+        return sorted(call.split()[3] for call in self.calls if call.startswith("run services update "))
+
+
+def test_all_services_of_an_image_are_updated(update: Callable[..., Updated]) -> None:
+    done = update("sum", "product")
+    assert (done.code, done.stderr) == (0, "")
+    for name in ("sum", "product"):
+        assert [call for call in done.calls if call.split()[3] == name] == [
+            f"run services describe {name} {WHERE} --quiet",
+            f"run services update {name} {WHERE} --image=images/sum:1234 --quiet",
+        ]
+
+
+def test_however_many_there_are_each_is_updated_once(update: Callable[..., Updated]) -> None:
+    services = [f"sum-{number}" for number in range(3 * AT_ONCE)]
+    assert sorted(update(*services).services) == sorted(services)
+
+
+@pytest.mark.parametrize("services", [("sum",), ("sum", "product")])
+def test_a_build_that_the_action_runs_updates_none_of_them(
+    update: Callable[..., Updated], services: tuple[str, ...]
+) -> None:
+    done = update(*services, pushed="false")
+    assert (done.code, done.calls) == (0, [])
+    assert "The deployment that runs this build updates the service" in done.stdout
+
+
+@pytest.mark.parametrize("services", [("absent",), ("absent", "sum"), ("sum", "absent")])
+def test_one_that_is_not_there_yet_is_no_failure(update: Callable[..., Updated], services: tuple[str, ...]) -> None:
+    done = update(*services)
+    assert done.code == 0
+    assert done.services == [name for name in services if name == "sum"]
+    assert "yet: the first deployment makes it." in done.stdout
+
+
+@pytest.mark.parametrize("failing", ["stubborn", "unseen"])
+def test_one_that_cannot_be_updated_fails_the_build_and_keeps_no_other_from_being_updated(
+    update: Callable[..., Updated], failing: str
+) -> None:
+    done = update("sum", failing, "product")
+    assert done.code != 0
+    assert [name for name in done.services if name != failing] == ["product", "sum"]
+    assert "ERROR: refused" in done.stderr
+    assert f"Not updated: {failing}\n" in done.stderr
+    assert update(failing).code == 1
+
+
+def test_what_a_push_does_for_one_service_alone_is_told_as_it_always_was(trigger: BuildTrigger) -> None:
+    where = f"{trigger.name} {WHERE}"
+    assert trigger.build["update"] == (
+        'gcr.io/google.com/cloudsdktool/cloud-sdk:slim bash -c if [ "${_UPDATE_SERVICE}" != "true" ]; then '
+        'echo "The deployment that runs this build updates the service." '
+        f"elif found=$$(gcloud run services describe {where} --quiet 2>&1); then "
+        f"gcloud run services update {where} --image={trigger.image}:$COMMIT_SHA --quiet "
+        'elif [[ "$$found" == *"Cannot find service"* ]]; then '
+        'echo "There is no such service yet: the first deployment makes it." '
+        'else echo "$$found" >&2; exit 1 fi'
+    )
+
+
+def test_a_hundred_services_fit_into_one_step(trigger: BuildTrigger, google: Google) -> None:
+    longest = [f"{'s' * 46}{number:03}" for number in range(100)]
+    made = replace(trigger, cloud_run_service=longest[0], also_updated=tuple(longest[1:]))
+    step = build_trigger_message(google, made.create(google))["build"]["steps"][2]
+    assert len(step["args"][1]) < 10_000, "cloud.google.com/build/docs/build-config-file-schema#args"
+    assert len(made._description()) <= 100
+
+
+def test_a_service_that_joins_is_drift_of_the_build_and_changes_nothing_else(
+    trigger: BuildTrigger, google: Google
+) -> None:
+    trigger.create(google)
+    joined = replace(trigger, also_updated=("product",))
+    assert [field.name for field in diff(joined, reading(joined, google))] == ["build[update]"]
+    assert deploy(joined, google) is Status.APPLIED
+    assert deploy(joined, google) is Status.UNCHANGED
+    assert build_trigger_message(google, trigger)["description"].endswith(f"{trigger.name} and 1 other")
+
+
+@pytest.mark.parametrize("others", [(), ("product",), ("product", "mean")])
+def test_it_is_seen_which_services_a_push_updates(
+    trigger: BuildTrigger, google: Google, others: tuple[str, ...]
+) -> None:
+    replace(trigger, also_updated=others).create(google)
+    found = reading(trigger, google)
+    names = [trigger.name, "product", "mean", "prod", "services", LOCATION]
+    assert [name for name in names if found.updates(name)] == [trigger.name, *others]
+
+
+def test_one_that_is_switched_off_stays_as_it_is_else(trigger: BuildTrigger, google: Google) -> None:
+    trigger.create(google)
+    edit_build_trigger(["description"], description="Mine")(google, trigger)
+    before = build_trigger_message(google, trigger)
+    off = replace(reading(trigger, google), dockerfile="other", disabled=True, only=frozenset({"disabled"}))
+    assert deploy(off, google) is Status.APPLIED
+    after = build_trigger_message(google, trigger)
+    assert after.pop("disabled") is True
+    assert after == before
