@@ -205,7 +205,7 @@ def drift_lines(plan: Plan) -> list[str]:
     for change in drifted(plan):
         lines.append(f"{change.resource.label} {IS[change.action]}")
         lines += [f"    {line}" for line in _drift_texts(change)]
-    return [*lines, *moved(plan)]
+    return [*lines, *moved(drifted(plan))]
 
 
 def drift_summary(plan: Plan, deployments: Sequence[Deployment], commit: str) -> str:
@@ -223,7 +223,7 @@ def drift_summary(plan: Plan, deployments: Sequence[Deployment], commit: str) ->
         f"<h2>⚠️ {names}: drift</h2>",
         f"This is not as octue.yaml and commit <code>{text(commit[:12])}</code> want it. Nothing was changed: a "
         "deployment changes it.",
-        *map(text, moved(plan)),
+        *map(text, moved(drifted(plan))),
         *all_explained(plan.refusals),
         drift_table(drifted(plan)),
     )
@@ -259,12 +259,12 @@ def _drift_text(field: FieldChange) -> str:
     return f"{field.name}: is {_value_text(field.before)}, wanted {_value_text(field.after)}"
 
 
-def moved(plan: Plan) -> list[str]:
+def moved(changes: Iterable[Change]) -> list[str]:
     """What to know of services whose traffic is pinned, as a rollback leaves it."""
     return [
         f"{change.resource.name} is rolled back, or somebody has moved its traffic: {field.before} serves. The next "
         "deployment goes forward again: mend the commit first."
-        for change in drifted(plan)
+        for change in changes
         for field in change.fields
         if field.name == "traffic" and field.before is not None
     ]

@@ -1,0 +1,353 @@
+"""The page of several services: readable, and never longer than GitHub shows."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from octue_action import overview, report
+from octue_action.apply import Outcome, Status
+from octue_action.deployment import Deployment, desired
+from octue_action.existing import Existing
+from octue_action.failure import Failure
+from octue_action.markdown import fitted
+from octue_action.plan import Action, Change, Plan, compare, deletion, refusals_of
+from octue_action.resource import Resource
+from octue_action.resources.cloud_run_service import CloudRunService, Memory
+from octue_action.resources.container_image import ContainerImage
+from octue_action.runner import Runner
+from octue_action.settings import load
+from tests.octue_action.conftest import PROVIDER
+from tests.octue_action.test_report import check
+
+MIB = 1024 * 1024
+COMMENT = 65_536
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+Services = Callable[[int], list[Deployment]]
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Services:
+    """Makes what should stand of so many services, whose names are as long as names may be where they are many."""
+
+    def make(number: int) -> list[Deployment]:
+        folder = tmp_path_factory.mktemp("workspace")
+        (folder / "Dockerfile").write_text("FROM scratch\n")
+        names = (
+            ["wind", "sun", "water"]
+            if number == len(NAMES)
+            else [f"service-{n:03}-with-a-name-as-long-as-may-be" for n in range(number)]
+        )
+        keys = "    namespace: my-org\n    project_name: my-project\n    region: europe-west1\n"
+        entries = "".join(f"  - name: {name}\n{keys}" for name in names)
+        (folder / "octue.yaml").write_text(f"services:\n{entries}")
+        loaded = load(
+            {
+                "GITHUB_WORKSPACE": str(folder),
+                "GITHUB_REPOSITORY": "my-org/sum-service",
+                "GITHUB_REPOSITORY_ID": "1296269",
+                "GITHUB_REPOSITORY_OWNER_ID": "583231",
+                "GITHUB_SHA": COMMIT,
+                "GITHUB_REF": "refs/heads/main",
+                "INPUT_WORKLOAD_IDENTITY_PROVIDER": PROVIDER,
+            }
+        )
+        return [desired(loaded, service, Existing({}, {})) for service in loaded.services]
+
+    return make
+
+
+NAMES = ("wind", "sun", "water")
+
+
+@pytest.fixture(scope="module")
+def three(services: Services) -> list[Deployment]:
+    return services(3)
+
+
+@pytest.fixture(scope="module")
+def hundred(services: Services) -> list[Deployment]:
+    return services(100)
+
+
+def crash(service: str, lines: int = 2, width: int = 0) -> Failure:
+    url = f"https://console.cloud.google.com/run/detail/europe-west1/{service}/logs?project=my-project"
+    failure = Failure(f"The container of {service} ended at its start, with exit code 1.", url, url)
+    failure.log = tuple(f"line {n} {'x' * width}".rstrip() for n in range(lines))
+    return failure
+
+
+def outcome(resource: Resource, action: Action, status: Status, failure: Failure | None = None) -> Outcome:
+    stands = (
+        replace(resource, url=f"https://{resource.service}-abc-ew.a.run.app", revision=f"{resource.service}-00001-abc")
+        if isinstance(resource, CloudRunService)
+        else resource
+    )
+    change = Change(resource, action)
+    waited_on = ("Cloud Run service it-is-part-of",) if status is Status.SKIPPED else ()
+    seconds = 1.25 if status in {Status.APPLIED, Status.FAILED} else 0.0
+    there = stands if status in {Status.APPLIED, Status.UNCHANGED} else None
+    return Outcome(change, status, seconds, there, failure, waited_on=waited_on)
+
+
+def outcomes_of(deployment: Deployment, kind: str, failure: Failure | None = None) -> list[Outcome]:
+    """What becomes of a service: it is ``created``, ``unchanged``, ``cut`` short, or its container ``failed``."""
+    if kind == "created":
+        return [outcome(resource, Action.CREATE, Status.APPLIED) for resource in deployment.resources]
+    if kind == "unchanged":
+        return [outcome(resource, Action.NO_OP, Status.UNCHANGED) for resource in deployment.resources]
+    if kind == "cut":
+        return [outcome(resource, Action.CREATE, Status.NOT_BEGUN) for resource in deployment.resources]
+    names = [type(resource).__name__ for resource in deployment.resources]
+    at = names.index("CloudRunService")
+    return [
+        outcome(resource, Action.CREATE, Status.APPLIED)
+        if position < at
+        else outcome(resource, Action.CREATE, Status.FAILED, failure or crash(deployment.service.service))
+        if position == at
+        else outcome(resource, Action.CREATE, Status.SKIPPED)
+        for position, resource in enumerate(deployment.resources)
+    ]
+
+
+def each(deployments: Sequence[Deployment], kinds: Sequence[str]) -> list[Outcome]:
+    return [it for d, kind in zip(deployments, kinds, strict=True) for it in outcomes_of(d, kind)]
+
+
+def test_the_page_of_three_services_of_which_one_failed(three: list[Deployment]) -> None:
+    outcomes = each(three, ["created", "failed", "unchanged"])
+
+    check("three_deployed_one_failed.md", overview.deployment_page(three, outcomes, 42.5))
+
+
+def test_the_page_of_three_services_is_that_of_a_plan(three: list[Deployment]) -> None:
+    changed = replace(three[1].service, memory=Memory(1024**3))
+    standing = {it.address: it for it in three[2].resources} | {
+        it.address: changed if it is three[1].service else it for it in three[1].resources
+    }
+    plan = Plan(tuple(compare(it, standing.get(it.address)) for d in three for it in d.resources))
+
+    check("three_planned.md", overview.plan_page(plan, three))
+    check("three_drifted.md", overview.drift_page(plan, three, COMMIT))
+
+
+def test_the_page_of_three_services_that_are_destroyed(three: list[Deployment]) -> None:
+    outcomes = []
+    for deployment in three:
+        for resource in reversed(deployment.resources):
+            if resource.part_of is not None or isinstance(resource, ContainerImage):
+                continue
+            change = deletion(resource, None if deployment is three[2] else resource)
+            if resource is deployment.topic:
+                change = Change(resource, Action.NO_OP, reason="its askers know it; `delete_topic: true` deletes it")
+            is_deleted = change.action is Action.DELETE
+            status = Status.APPLIED if is_deleted else Status.UNCHANGED
+            outcomes.append(Outcome(change, status, 1.25 if is_deleted else 0.0))
+
+    check("three_destroyed.md", overview.deployment_page(three, outcomes, 9.0, deed=report.DESTRUCTION))
+
+
+def test_three_services_that_must_not_be_changed(three: list[Deployment]) -> None:
+    theirs = [replace(it, ours=False) for deployment in three for it in deployment.resources]
+    changes = tuple(compare(it, actual) for d in three for it, actual in zip(d.resources, theirs, strict=False))
+    refusals = tuple(refusal for change in changes for refusal in refusals_of(change, change.resource, adopt=False))
+    plan = Plan(changes, (Failure("The Cloud Run service my-org-sun exists already.", "adopt: true"), *refusals))
+
+    page = overview.refused_page(plan, three)
+
+    assert page.startswith("<h2>❌ 3 services: something is in the way</h2>\n\nNothing was changed.\n\n<blockquote>")
+    assert "<td>stays</td>" in page
+
+
+def test_what_several_services_share_is_told_once_and_before_each_of_them(three: list[Deployment]) -> None:
+    sharing = [replace(it, image=three[0].image) for it in three]
+    outcomes = list({it.change.resource.address: it for it in each(sharing, ["created"] * 3)}.values())
+
+    page = overview.deployment_page(sharing, outcomes, 1.0)
+
+    (image,) = re.finditer("<td>Container image</td>", page)
+    assert page.index("What several services share") < image.start() < page.index("Service by service")
+
+
+def test_of_a_service_that_is_as_it_was_only_a_row_is_shown(hundred: list[Deployment]) -> None:
+    page = overview.deployment_page(hundred, each(hundred, ["unchanged"] * 99 + ["created"]), 1.0)
+
+    assert page.count("Service account") == 1
+    assert page.startswith("<h2>✅ 100 services deployed</h2>\n\n1 created, 99 unchanged.\n\n<table>")
+    assert len(page) < 70_000
+
+
+def test_where_nothing_was_to_do_the_page_says_so(hundred: list[Deployment]) -> None:
+    page = overview.deployment_page(hundred, each(hundred, ["unchanged"] * 100), 1.0)
+
+    assert "there was nothing to do" in page
+    assert page.count("Child(") == 1
+    assert "Service by service" not in page
+
+
+def test_a_failure_of_many_services_is_told_once_with_their_names(hundred: list[Deployment]) -> None:
+    failure = Failure("The quota of Cloud Run services is used up.", "Ask for more.")
+    outcomes = [it for deployment in hundred for it in outcomes_of(deployment, "failed", failure)]
+
+    (group,) = overview.alike(hundred, outcomes)
+    page = overview.deployment_page(hundred, outcomes, 1.0)
+
+    assert group.title == "Cloud Run service of 100 services"
+    assert group.failure.message.startswith("The quota of Cloud Run services is used up.\nSo it is with 100: my-org-")
+    assert group.failure.message.endswith(" and 80 others.")
+    assert page.count("quota") == page.count("Ask for more.") == 1
+
+
+def test_failures_that_differ_only_in_the_services_names_are_told_once_and_in_full_in_each(
+    three: list[Deployment],
+) -> None:
+    outcomes = each(three, ["failed", "failed", "created"])
+
+    (group,) = overview.alike(three, outcomes)
+    page = overview.deployment_page(three, outcomes, 1.0)
+
+    assert group.failure.message == (
+        "The container of my-org-wind ended at its start, with exit code 1.\n"
+        "This is about my-org-wind. It is the same with my-org-sun."
+    )
+    assert page.count("The container of my-org-wind ended") == page.count("The container of my-org-sun ended") == 1
+    assert page.count("The last 2 lines of its log") == 2
+
+
+def test_failures_of_different_kinds_are_told_one_by_one(three: list[Deployment]) -> None:
+    outcomes = each(three, ["created"] * 3)
+    failures = [Failure("There is no quota left."), Failure("The image is not there.")]
+    at = [position for position, it in enumerate(outcomes) if isinstance(it.change.resource, CloudRunService)]
+    for position, failure in zip(at, failures, strict=False):
+        outcomes[position] = outcome(outcomes[position].change.resource, Action.CREATE, Status.FAILED, failure)
+
+    groups = overview.alike(three, outcomes)
+
+    assert [group.failure for group in groups] == failures
+    assert [group.title for group in groups] == ["Cloud Run service my-org-wind", "Cloud Run service my-org-sun"]
+
+
+def plan_of(deployments: Sequence[Deployment], *, refused: bool = False) -> Plan:
+    refusals = [Failure(f"The {it.label} exists already.", "adopt: true") for d in deployments for it in d.resources]
+    changes = tuple(compare(it, None) for deployment in deployments for it in deployment.resources)
+    return Plan(changes, tuple(refusals) if refused else ())
+
+
+def hundred_failed(deployments: Sequence[Deployment]) -> str:
+    outcomes = [
+        it
+        for number, deployment in enumerate(deployments)
+        for it in outcomes_of(deployment, "failed", crash(f"{number}", lines=50, width=1_000))
+    ]
+    return overview.deployment_page(deployments, outcomes, 1.0)
+
+
+PAGES: dict[str, Callable[[list[Deployment]], str]] = {
+    "deployed": lambda them: overview.deployment_page(them, each(them, ["created"] * len(them)), 1.0),
+    "up to date": lambda them: overview.deployment_page(them, each(them, ["unchanged"] * len(them)), 1.0),
+    "failed": hundred_failed,
+    "cancelled": lambda them: overview.deployment_page(them, each(them, ["cut"] * len(them)), 1.0),
+    "destroyed": lambda them: overview.deployment_page(
+        them, each(them, ["created"] * len(them)), 1.0, deed=report.DESTRUCTION
+    ),
+    "rolled back": lambda them: overview.deployment_page(
+        them, each(them, ["created"] * len(them)), 1.0, deed=report.ROLLBACK
+    ),
+    "plan": lambda them: overview.plan_page(plan_of(them), them),
+    "refused": lambda them: overview.refused_page(plan_of(them, refused=True), them),
+    "drift": lambda them: overview.drift_page(plan_of(them), them, COMMIT),
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_of_a_hundred_services_every_row_and_every_fold_is_shown(hundred: list[Deployment], name: str) -> None:
+    page = PAGES[name](hundred)
+
+    assert len(page.encode()) < MIB
+    assert all(f">{deployment.service.service}</a>" in page for deployment in hundred)
+    assert is_balanced(page)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_on_a_pull_request_the_last_folds_are_left_out_and_the_overview_stays(
+    hundred: list[Deployment], name: str
+) -> None:
+    page = PAGES[name](hundred)
+
+    shown = fitted(page, COMMENT, "(cut)", "\n_{count} left out_\n\n").decode()
+
+    assert len(shown.encode()) <= COMMENT
+    assert is_balanced(shown)
+    assert "(cut)" not in shown
+    assert all(f">{deployment.service.service}</a>" in shown for deployment in hundred)
+    if len(page.encode()) > COMMENT:
+        assert f"_{folds(page) - folds(shown)} left out_" in shown
+        assert shown.rstrip().splitlines()[-1] == page.rstrip().splitlines()[-1] or name in {"plan", "drift", "refused"}
+
+
+def folds(page: str) -> int:
+    """How many parts are folded, those within others left alone."""
+    return len(re.findall("^<details(?: open)?><summary>(?!The last)", page, re.MULTILINE))
+
+
+def is_balanced(page: str) -> bool:
+    """Whether each tag is closed before what it stands in, as a browser needs it; and nothing is read as Markdown."""
+    rendered = MarkdownIt("gfm-like", {"linkify": False}).render(page)
+    open_tags: list[str] = []
+    for closes, name in re.findall(r"<(/?)([a-z][a-z0-9]*)\b[^<>]*>", rendered):
+        if name == "br":
+            continue
+        if not closes:
+            open_tags.append(name)
+        elif not open_tags or open_tags.pop() != name:
+            return False
+    return not open_tags
+
+
+kinds = st.lists(st.sampled_from(["created", "failed", "unchanged", "cut"]), min_size=2, max_size=100)
+
+
+@settings(max_examples=25, deadline=None)
+@given(kinds=kinds, lines=st.integers(0, 60), width=st.integers(0, 2_000), size=st.integers(2_000, 200_000))
+def test_whatever_becomes_of_however_many_services_the_page_fits_and_is_whole(
+    hundred: list[Deployment], kinds: list[str], lines: int, width: int, size: int
+) -> None:
+    deployments = hundred[: len(kinds)]
+    outcomes = [
+        it
+        for deployment, kind in zip(deployments, kinds, strict=True)
+        for it in outcomes_of(deployment, kind, crash(deployment.service.service, lines, width))
+    ]
+    page = overview.deployment_page(deployments, outcomes, 1.0)
+
+    shown = fitted(page, size, "\n\n_(cut)_\n", "\n_{count} left out_\n\n").decode()
+
+    assert len(page.encode()) < MIB
+    assert len(shown.encode()) <= size
+    assert is_balanced(page)
+    assert is_balanced(shown)
+    counts = Counter(kinds)
+    words = {"created": "created", "failed": "failed", "unchanged": "unchanged", "cut": "not begun"}
+    for kind, count in counts.items():
+        assert re.search(rf"\b{count} {words[kind]}\b", page.split("<table>")[0])
+
+
+def test_the_summary_of_too_many_details_says_how_many_are_left_out_and_where_they_are(tmp_path: Path) -> None:
+    summary = tmp_path / "summary"
+    page = "".join(f"<details><summary>{n}</summary>\n\n<pre>{'x' * 20_000}</pre>\n\n</details>\n\n" for n in range(99))
+
+    Runner({"GITHUB_STEP_SUMMARY": str(summary)}).write_summary(f"# Page\n\n{page}<sub>Whole run: 1.0 s.</sub>\n")
+
+    shown = summary.read_text()
+    assert len(shown.encode()) <= MIB
+    assert "_47 folded parts are left out here: GitHub shows no more than 1 MiB. What was done is in the log" in shown
+    assert shown.endswith("<sub>Whole run: 1.0 s.</sub>\n")
