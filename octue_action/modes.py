@@ -18,7 +18,7 @@ from octue_action.diagnosis import keeps_dying
 from octue_action.existing import Existing
 from octue_action.failure import Failure
 from octue_action.graph import walk
-from octue_action.outputs import outputs, plan_json
+from octue_action.outputs import outputs, refused_outputs
 from octue_action.plan import Action, Plan, make_destruction, make_plan
 from octue_action.question import NoAnswer, ask
 from octue_action.report import Asked, Deed
@@ -240,7 +240,7 @@ def _log_plan(run: Run, made: Plan) -> None:
 
 
 def _refuse(run: Run, deployments: Sequence[Deployment], made: Plan) -> int:
-    run.runner.set_outputs({"plan": plan_json(made), "changed": "false"})
+    run.runner.set_outputs(refused_outputs(made))
     for refusal in made.refusals if len(deployments) == 1 else overview.with_one_remedy(made.refusals):
         annotate(refusal, "Something is in the way", run.runner)
     run.runner.write_summary(overview.refused_page(made, deployments))

@@ -29,7 +29,7 @@ from octue_action.redaction import redacted
 
 _ANNOTATIONS_OF_EACH_KIND = 10  # the runner drops what comes after, per step
 _ANNOTATION_LENGTH = 4096  # of the message, in UTF-16 units; the runner cuts the rest off without a word
-_OUTPUTS_SIZE = 1_000_000  # bytes of a job's outputs, which GitHub counts in UTF-16
+OUTPUTS_SIZE = 1_000_000  # bytes of a job's outputs, which GitHub counts in UTF-16
 _SUMMARY_SIZE = 1024 * 1024  # bytes; a longer summary is not shown at all
 
 _OUTPUT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -221,7 +221,7 @@ class Runner:
 
     def _within_limit(self, outputs: Mapping[str, str]) -> dict[str, str]:
         kept = dict(outputs)
-        while sum(2 * _utf16_length(name + value) for name, value in kept.items()) > _OUTPUTS_SIZE:
+        while size_of(kept) > OUTPUTS_SIZE:
             largest = max(kept, key=lambda name: len(kept[name]))
             del kept[largest]
             self.warning(f"The output '{largest}' is left out: GitHub takes no more than 1 MB of outputs.")
@@ -271,6 +271,11 @@ def _neutral(line: str) -> str:
     line = visible(line).replace("##[", "##\\[")
     start = len(line) - len(line.lstrip())
     return f"{line[:start]}\\{line[start:]}" if line.startswith("::", start) else line
+
+
+def size_of(outputs: Mapping[str, str]) -> int:
+    """How many bytes GitHub counts of outputs."""
+    return sum(2 * _utf16_length(name + value) for name, value in outputs.items())
 
 
 def _utf16_length(text: str) -> int:

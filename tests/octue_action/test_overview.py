@@ -15,112 +15,18 @@ from markdown_it import MarkdownIt
 
 from octue_action import overview, report
 from octue_action.apply import Outcome, Status
-from octue_action.deployment import Deployment, desired
-from octue_action.existing import Existing
+from octue_action.deployment import Deployment
 from octue_action.failure import Failure
 from octue_action.markdown import fitted
 from octue_action.plan import Action, Change, Plan, compare, deletion, refusals_of
-from octue_action.resource import Resource
 from octue_action.resources.cloud_run_service import CloudRunService, Memory
 from octue_action.resources.container_image import ContainerImage
 from octue_action.runner import Runner
-from octue_action.settings import load
-from tests.octue_action.conftest import PROVIDER
+from tests.octue_action.services import COMMIT, crash, each, outcome, outcomes_of, plan_of
 from tests.octue_action.test_report import check
 
 MIB = 1024 * 1024
 COMMENT = 65_536
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-Services = Callable[[int], list[Deployment]]
-
-
-@pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Services:
-    """Makes what should stand of so many services, whose names are as long as names may be where they are many."""
-
-    def make(number: int) -> list[Deployment]:
-        folder = tmp_path_factory.mktemp("workspace")
-        (folder / "Dockerfile").write_text("FROM scratch\n")
-        names = (
-            ["wind", "sun", "water"]
-            if number == len(NAMES)
-            else [f"service-{n:03}-with-a-name-as-long-as-may-be" for n in range(number)]
-        )
-        keys = "    namespace: my-org\n    project_name: my-project\n    region: europe-west1\n"
-        entries = "".join(f"  - name: {name}\n{keys}" for name in names)
-        (folder / "octue.yaml").write_text(f"services:\n{entries}")
-        loaded = load(
-            {
-                "GITHUB_WORKSPACE": str(folder),
-                "GITHUB_REPOSITORY": "my-org/sum-service",
-                "GITHUB_REPOSITORY_ID": "1296269",
-                "GITHUB_REPOSITORY_OWNER_ID": "583231",
-                "GITHUB_SHA": COMMIT,
-                "GITHUB_REF": "refs/heads/main",
-                "INPUT_WORKLOAD_IDENTITY_PROVIDER": PROVIDER,
-            }
-        )
-        return [desired(loaded, service, Existing({}, {})) for service in loaded.services]
-
-    return make
-
-
-NAMES = ("wind", "sun", "water")
-
-
-@pytest.fixture(scope="module")
-def three(services: Services) -> list[Deployment]:
-    return services(3)
-
-
-@pytest.fixture(scope="module")
-def hundred(services: Services) -> list[Deployment]:
-    return services(100)
-
-
-def crash(service: str, lines: int = 2, width: int = 0) -> Failure:
-    url = f"https://console.cloud.google.com/run/detail/europe-west1/{service}/logs?project=my-project"
-    failure = Failure(f"The container of {service} ended at its start, with exit code 1.", url, url)
-    failure.log = tuple(f"line {n} {'x' * width}".rstrip() for n in range(lines))
-    return failure
-
-
-def outcome(resource: Resource, action: Action, status: Status, failure: Failure | None = None) -> Outcome:
-    stands = (
-        replace(resource, url=f"https://{resource.service}-abc-ew.a.run.app", revision=f"{resource.service}-00001-abc")
-        if isinstance(resource, CloudRunService)
-        else resource
-    )
-    change = Change(resource, action)
-    waited_on = ("Cloud Run service it-is-part-of",) if status is Status.SKIPPED else ()
-    seconds = 1.25 if status in {Status.APPLIED, Status.FAILED} else 0.0
-    there = stands if status in {Status.APPLIED, Status.UNCHANGED} else None
-    return Outcome(change, status, seconds, there, failure, waited_on=waited_on)
-
-
-def outcomes_of(deployment: Deployment, kind: str, failure: Failure | None = None) -> list[Outcome]:
-    """What becomes of a service: it is ``created``, ``unchanged``, ``cut`` short, or its container ``failed``."""
-    if kind == "created":
-        return [outcome(resource, Action.CREATE, Status.APPLIED) for resource in deployment.resources]
-    if kind == "unchanged":
-        return [outcome(resource, Action.NO_OP, Status.UNCHANGED) for resource in deployment.resources]
-    if kind == "cut":
-        return [outcome(resource, Action.CREATE, Status.NOT_BEGUN) for resource in deployment.resources]
-    names = [type(resource).__name__ for resource in deployment.resources]
-    at = names.index("CloudRunService")
-    return [
-        outcome(resource, Action.CREATE, Status.APPLIED)
-        if position < at
-        else outcome(resource, Action.CREATE, Status.FAILED, failure or crash(deployment.service.service))
-        if position == at
-        else outcome(resource, Action.CREATE, Status.SKIPPED)
-        for position, resource in enumerate(deployment.resources)
-    ]
-
-
-def each(deployments: Sequence[Deployment], kinds: Sequence[str]) -> list[Outcome]:
-    return [it for d, kind in zip(deployments, kinds, strict=True) for it in outcomes_of(d, kind)]
 
 
 def test_the_page_of_three_services_of_which_one_failed(three: list[Deployment]) -> None:
@@ -234,12 +140,6 @@ def test_failures_of_different_kinds_are_told_one_by_one(three: list[Deployment]
 
     assert [group.failure for group in groups] == failures
     assert [group.title for group in groups] == ["Cloud Run service my-org-wind", "Cloud Run service my-org-sun"]
-
-
-def plan_of(deployments: Sequence[Deployment], *, refused: bool = False) -> Plan:
-    refusals = [Failure(f"The {it.label} exists already.", "adopt: true") for d in deployments for it in d.resources]
-    changes = tuple(compare(it, None) for deployment in deployments for it in deployment.resources)
-    return Plan(changes, tuple(refusals) if refused else ())
 
 
 def hundred_failed(deployments: Sequence[Deployment]) -> str:
