@@ -220,7 +220,9 @@ def _planned(run: Run, *, to_write: bool = False) -> tuple[list[Deployment], Pla
 
 def _planned_back(run: Run, deployments: Sequence[Deployment], choose: Choose) -> tuple[list[Deployment], Plan]:
     """Work out where the traffic of each service goes back to."""
-    targets = [target(d.service, run.google, choose) for d in deployments]
+    wanted = {d.service.address: d.service for d in deployments}
+    found = walk({address: set() for address in wanted}, lambda it: target(wanted[it], run.google, choose))
+    targets = [found[address] for address in wanted]
     back = [
         replace(d, service=t.service, image=None, others=(), serving_image=t.image)
         for d, t in zip(deployments, targets, strict=True)
