@@ -100,7 +100,7 @@ class Alike:
         labels = [outcome.change.resource.label for outcome in self.outcomes]
         names = self.services if len(self.services) > 1 else labels
         if self.is_same:
-            return f"So it is with {len(names)}: {named(names)}."
+            return f"All {len(names)} say so: {named(names)}."
         return f"This is about {names[0]}. It is the same with {named(names[1:])}."
 
 

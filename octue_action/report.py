@@ -82,8 +82,9 @@ ICONS = {
 }
 """What stands before an outcome in a table."""
 
-_MOST_UNCHANGED = 20
-"""Resources that the log of a plan lists though nothing happens to them; of one service there are fewer."""
+_MOST_UNCHANGED = 29
+"""Resources that the log of a plan lists though nothing happens to them: those of one service, or of a project's set-up
+by ``bootstrap``, and not those of three services."""
 
 _MOST_NOTICES = 20
 """That are shown one below the other."""
@@ -154,8 +155,10 @@ def plan_lines(plan: Plan) -> list[str]:
             lines.append(f"{SIGNS[change.action]} {change.resource.label} {_will(change, plan)}")
             lines += [f"    {line}" for line in _field_texts(change)]
     if not lists_unchanged:
-        sign = SIGNS[Action.NO_OP]
-        lines += [f"{sign} {count} of {len(plan.changes)} resources: {will}" for will, count in counts.items()]
+        stay = WILL[Action.NO_OP].removesuffix("s")
+        for will, count in counts.items():
+            which = f"{SIGNS[Action.NO_OP]} {count} of {len(plan.changes)} resources"
+            lines.append(f"{which} {stay if will == WILL[Action.NO_OP] else will}")
     return [*lines, plan_sentence(plan)]
 
 

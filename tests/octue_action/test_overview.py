@@ -108,7 +108,7 @@ def test_a_failure_of_many_services_is_told_once_with_their_names(hundred: list[
     page = overview.deployment_page(hundred, outcomes, 1.0)
 
     assert group.title == "Cloud Run service of 100 services"
-    assert group.failure.message.startswith("The quota of Cloud Run services is used up.\nSo it is with 100: my-org-")
+    assert group.failure.message.startswith("The quota of Cloud Run services is used up.\nAll 100 say so: my-org-")
     assert group.failure.message.endswith(" and 80 others.")
     assert page.count("quota") == page.count("Ask for more.") == 1
 
