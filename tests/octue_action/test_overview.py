@@ -23,7 +23,7 @@ from octue_action.resources.cloud_run_service import CloudRunService, Memory
 from octue_action.resources.container_image import ContainerImage
 from octue_action.runner import Runner
 from tests.octue_action.services import COMMIT, crash, each, outcome, outcomes_of, plan_of
-from tests.octue_action.test_report import check
+from tests.octue_action.test_report import check, hostile
 
 MIB = 1024 * 1024
 COMMENT = 65_536
@@ -251,3 +251,19 @@ def test_the_summary_of_too_many_details_says_how_many_are_left_out_and_where_th
     assert len(shown.encode()) <= MIB
     assert "_47 folded parts are left out here: GitHub shows no more than 1 MiB. What was done is in the log" in shown
     assert shown.endswith("<sub>Whole run: 1.0 s.</sub>\n")
+
+
+@settings(max_examples=50, deadline=None)
+@given(said=hostile)
+def test_no_text_from_elsewhere_becomes_markup_among_several_services(three: list[Deployment], said: str) -> None:
+    def tags(said: str) -> list[str]:
+        failure = Failure(said, said, said)
+        failure.log = (said,)
+        outcomes = [it for deployment in three for it in outcomes_of(deployment, "failed", failure)]
+        outcomes = [replace(it, waited_on=(said,) if it.waited_on else ()) for it in outcomes]
+        plan = Plan(tuple(Change(it.change.resource, Action.DELETE, reason=said) for it in outcomes), (failure,))
+        pages = [overview.deployment_page(three, outcomes, 1.0), overview.refused_page(plan, three)]
+        rendered = MarkdownIt("gfm-like", {"linkify": False}).render("\n\n".join(pages))
+        return [part.split(">")[0].split(" ")[0] for part in rendered.split("<")[1:]]
+
+    assert [tag for tag in tags(said) if tag != "br"] == [tag for tag in tags("x") if tag != "br"]
