@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _MOST_OPEN = 5
 """Services that ask for attention whose details are shown without being opened."""
 
-MOST_NAMED = 20
+_MOST_NAMED = 20
 """Services that are named in a sentence."""
 
 _MOST_IDS = 10
@@ -55,11 +55,10 @@ _EACH = "<h3>Service by service</h3>"
 Item = TypeVar("Item", Outcome, Change)
 
 
-def named(names: Iterable[str], most: int = MOST_NAMED) -> str:
+def _named(names: Sequence[str]) -> str:
     """Services in a sentence: their names, or the first ones and how many others there are."""
-    listed = list(names)
-    rest = len(listed) - most
-    return f"{', '.join(listed[:most])} and {rest} others" if rest > 0 else ", ".join(listed)
+    rest = len(names) - _MOST_NAMED
+    return f"{', '.join(names[:_MOST_NAMED])} and {rest} others" if rest > 0 else ", ".join(names)
 
 
 # Failures that say the same
@@ -91,22 +90,22 @@ class Alike:
     @property
     def title(self) -> str:
         """What failed, in a few words."""
-        resource = self.outcomes[0].change.resource
-        if len(self.outcomes) == 1:
-            return resource.label
-        return f"{resource.title} of {len(self.services)} services" if len(self.services) > 1 else resource.label
+        if len(self.services) <= 1:
+            return self.outcomes[0].change.resource.label
+        titles = dict.fromkeys(outcome.change.resource.title for outcome in self.outcomes)
+        return f"{' and '.join(titles)} of {len(self.services)} services"
 
     def _of_whom(self) -> str:
         labels = [outcome.change.resource.label for outcome in self.outcomes]
         names = self.services if len(self.services) > 1 else labels
         if self.is_same:
-            return f"All {len(names)} say so: {named(names)}."
-        return f"This is about {names[0]}. It is the same with {named(names[1:])}."
+            return f"All {len(names)} say so: {_named(names)}."
+        return f"This is about {names[0]}. It is the same with {_named(names[1:])}."
 
 
 def alike(deployments: Sequence[Deployment], outcomes: Sequence[Outcome]) -> list[Alike]:
     """What failed, with failures of one kind together."""
-    groups: dict[tuple[str, str, str], list[tuple[Outcome, str]]] = {}
+    groups: dict[tuple[str, str], list[tuple[Outcome, str]]] = {}
     split = _split(deployments, outcomes, _address_of_outcome)
     placed = {id(it): deployment for deployment, own in zip(deployments, split.own, strict=True) for it in own}
     for outcome in outcomes:
@@ -116,7 +115,7 @@ def alike(deployments: Sequence[Deployment], outcomes: Sequence[Outcome]) -> lis
         said = (outcome.failure.message, outcome.failure.remedy)
         message, remedy = map(_nameless(deployment), said) if deployment is not None else said
         name = deployment.service.service if deployment is not None else ""
-        groups.setdefault((outcome.change.resource.kind, message, remedy), []).append((outcome, name))
+        groups.setdefault((message, remedy), []).append((outcome, name))
     return [_alike(group) for group in groups.values()]
 
 
@@ -293,9 +292,9 @@ def _part_of_deployment(
     failed = [outcome for outcome in own if outcome.failure is not None]
     share = _LOG_CHARACTERS // max(1, sum(outcome.failure is not None for outcome in outcomes))
     blocks = [
-        *(_failure_blocks(outcome, share, is_told=id(outcome) in told) for outcome in failed),
+        *(_failure_block(outcome, share, is_told=id(outcome) in told) for outcome in failed),
         report.outcome_table(shown) if shown else "",
-        f"{rest} {'resource is' if rest == 1 else 'resources are'} unchanged." if shown and rest else "",
+        f"{rest} {'other is as it was' if rest == 1 else 'others are as they were'}." if shown and rest else "",
         report.facts(deployment, service, with_region=False)
         if status is Status.APPLIED and deed is not report.DESTRUCTION
         else "",
@@ -309,7 +308,7 @@ def _part_of_deployment(
 def _verdict(deployment: Deployment, own: Sequence[Outcome], deed: Deed) -> tuple[Status, str]:
     """What became of a service in all, and in words."""
     status = next((it for it in _ATTENTION if any(o.status is it for o in own)), Status.UNCHANGED)
-    if status is Status.NOT_BEGUN and any(outcome.has_written for outcome in own):
+    if status is Status.NOT_BEGUN and any(outcome.has_written or outcome.status is Status.APPLIED for outcome in own):
         status = Status.UNFINISHED
     of_status = [outcome for outcome in own if outcome.status is status]
     service = next((o for o in own if o.change.resource.address == deployment.service.address), None)
@@ -426,7 +425,7 @@ def _told_together(group: Alike) -> list[str]:
     ]
 
 
-def _failure_blocks(outcome: Outcome, characters: int, *, is_told: bool) -> str:
+def _failure_block(outcome: Outcome, characters: int, *, is_told: bool) -> str:
     """Why a change failed, and as many of the last lines of its log as are not too long.
 
     :param is_told: whether the reason is told elsewhere on the page.

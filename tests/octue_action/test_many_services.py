@@ -75,6 +75,15 @@ def test_what_stays_is_counted_and_not_listed(job: Job) -> None:
     assert "Service account" not in unchanged.log.text
 
 
+def test_where_a_service_has_nothing_to_go_back_to_none_is_rolled_back(job: Job) -> None:
+    refused = run(job, "rollback")
+
+    assert refused.code == 1
+    assert refused.writes == []
+    (error,) = refused.errors
+    assert "has no revision before the present one that is ready" in error
+
+
 def test_several_services_are_rolled_back_together(job: Job) -> None:
     first = services(run(job))
     job.commit({"more.txt": "1"})

@@ -267,3 +267,46 @@ def test_no_text_from_elsewhere_becomes_markup_among_several_services(three: lis
         return [part.split(">")[0].split(" ")[0] for part in rendered.split("<")[1:]]
 
     assert [tag for tag in tags(said) if tag != "br"] == [tag for tag in tags("x") if tag != "br"]
+
+
+def test_a_service_of_which_something_was_made_before_the_run_ended_is_not_finished(three: list[Deployment]) -> None:
+    begun, *rest = outcomes_of(three[0], "cut")
+    outcomes = [replace(begun, status=Status.APPLIED), *rest, *each(three[1:], ["cut", "unchanged"])]
+
+    page = overview.deployment_page(three, outcomes, 1.0)
+
+    assert page.startswith(
+        "<h2>⏹️ 3 services: the deployment was cancelled</h2>\n\nWhat Google Cloud has begun goes on there."
+    )
+    assert "\n\n1 not finished, 1 not begun, 1 unchanged.\n\n" in page
+
+
+def test_the_longest_chain_of_its_changes_is_how_long_a_service_took(three: list[Deployment]) -> None:
+    page = overview.deployment_page(three, each(three, ["created", "unchanged", "unchanged"]), 1.0)
+
+    # The repository, the trigger, the image, the service, its invoker, the carrier and its subscription.
+    assert "<td>8.8 s</td>" in page
+
+
+def test_of_a_service_that_was_changed_in_part_the_rest_is_counted(three: list[Deployment]) -> None:
+    outcomes = each(three, ["unchanged"] * 3)
+    at = next(n for n, it in enumerate(outcomes) if isinstance(it.change.resource, CloudRunService))
+    outcomes[at] = outcome(outcomes[at].change.resource, Action.UPDATE, Status.APPLIED)
+
+    page = overview.deployment_page(three, outcomes, 1.0)
+
+    assert "1 changed, 2 unchanged." in page
+    assert "\n\n9 others are as they were.\n\n" in page
+
+
+def test_a_service_whose_own_things_were_skipped_is_counted_among_those_that_failed(three: list[Deployment]) -> None:
+    sharing = [replace(it, image=three[0].image) for it in three[:2]]
+    shared = three[0].image
+    assert shared is not None
+    skipped = [outcome(it.service, Action.CREATE, Status.SKIPPED) for it in sharing]
+    outcomes = [outcome(shared, Action.CREATE, Status.FAILED, Failure("The build failed.", "Mend it.")), *skipped]
+
+    page = overview.deployment_page(sharing, outcomes, 1.0)
+
+    assert page.startswith("<h2>❌ 2 of 2 services: the deployment failed</h2>\n\n2 skipped.\n\n<blockquote>")
+    assert page.count("The build failed.") == 1
