@@ -9,7 +9,7 @@ import concurrent.futures
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from octue_action import names
@@ -28,7 +28,38 @@ TITLE = "Not shown on GitHub"
 LAST_SECONDS = 2.0
 """How long telling GitHub how a cancelled run ended may take."""
 
+MOST_ENVIRONMENTS = 5
+"""Services that have a deployment on GitHub each; more have one together.
+
+Each takes three requests that create something, one after the other as GitHub wants it, and it allows 80 of them in a
+minute and 500 in an hour (docs.github.com/en/rest, "Rate limits for the REST API").
+"""
+
+_MOST_IN_TITLE = 3
+"""Services that the title of an issue names."""
+
+_CONSOLE = "https://console.cloud.google.com/run?project="
+
 _COMMIT = re.compile("[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A deployment on GitHub: of one service, or of all that a run has where they are many.
+
+    :param environment: its name on GitHub.
+    :param commit: the full SHA of what is deployed.
+    :param services: Cloud Run names.
+    """
+
+    environment: str
+    commit: str
+    services: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """What it is of, in a sentence."""
+        return self.services[0] if len(self.services) == 1 else f"{len(self.services)} services"
 
 
 class Announcement:
@@ -45,7 +76,7 @@ class Announcement:
         self._cancellation = cancellation
         # One thread: what is begun is ended after it, and the deployment does not wait for either.
         self._pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="github")
-        self._begun: dict[str, int] = {}
+        self._begun: dict[_Shown, int] = {}
         self._is_refused = False
 
     def show_plan(self, page: str, deployments: Sequence[Deployment]) -> None:
@@ -76,8 +107,9 @@ class Announcement:
         )
         with self._warning(what):
             if is_there:
-                services = ", ".join(deployment.service.service for deployment in deployments)
-                url = self._github().open_issue(key, f"Drift: {services} in {self._settings.project_id}", body)
+                services = [deployment.service.service for deployment in deployments]
+                named = ", ".join(services) if len(services) <= _MOST_IN_TITLE else f"{len(services)} services"
+                url = self._github().open_issue(key, f"Drift: {named} in {self._settings.project_id}", body)
                 self._runner.info(f"The drift is shown in {url}")
             elif closed := self._github().close_issue(key, body):
                 self._runner.info(f"There is no drift any more: closed {closed}")
@@ -85,7 +117,7 @@ class Announcement:
     def begin(self, deployments: Sequence[Deployment]) -> None:
         """Show deployments that are in progress, while they are."""
         if self._settings.github_token is not None:
-            self._pool.submit(self._begin, {it.service.service: self._commit_of(it) for it in deployments})
+            self._pool.submit(self._begin, self._shown(deployments))
 
     def end(self, urls: Mapping[str, str], description: str) -> None:
         """Show how the deployments that were begun have ended.
@@ -104,32 +136,37 @@ class Announcement:
         """
         if self._settings.github_token is None:
             return
-        for service in services:
-            with suppress(Cancelled), self._warning(f"That {service} is gone is not shown among the deployments"):
-                self._github().retire_deployments(self._environment(service))
+        for environment in self._environments(services):
+            if self._is_refused:
+                return
+            with suppress(Cancelled), self._warning(f"That {environment} is gone is not shown among the deployments"):
+                self._github().retire_deployments(environment)
 
-    def _begin(self, services: Mapping[str, str]) -> None:
-        for service, commit in services.items():
+    def _begin(self, shown: Sequence[_Shown]) -> None:
+        for it in shown:
             if self._is_refused:  # what GitHub refuses for one it refuses for all, and each takes its time
                 return
-            with self._warning(f"The deployment of {service} is not shown"):
-                self._begun[service] = self._github(commit).begin_deployment(
-                    self._environment(service),
-                    description=f"{service} to Cloud Run",
+            with self._warning(f"The deployment of {it.label} is not shown"):
+                self._begun[it] = self._github(it.commit).begin_deployment(
+                    it.environment,
+                    description=f"{it.label} to Cloud Run",
                     is_preview=self._settings.preview is not None,
                 )
 
     def _end(self, urls: Mapping[str, str], description: str) -> None:
-        for service, deployment in self._begun.items():
+        for it, deployment in self._begun.items():
             if self._is_refused:
                 return
-            with self._warning(f"How the deployment of {service} ended is not shown"):
-                if service in urls:
-                    self._github().end_deployment(deployment, "success", environment_url=urls[service])
+            with self._warning(f"How the deployment of {it.label} ended is not shown"):
+                bad = [service for service in it.services if service not in urls]
+                if not bad:
+                    url = urls[it.services[0]] if len(it.services) == 1 else f"{_CONSOLE}{self._settings.project_id}"
+                    self._github().end_deployment(deployment, "success", environment_url=url)
                     if self._settings.preview is not None:  # GitHub itself sees to others than what does not last
-                        self._github().retire_deployments(self._environment(service), but=deployment)
+                        self._github().retire_deployments(it.environment, but=deployment)
                 else:
-                    self._github().end_deployment(deployment, "failure", description=description)
+                    which = f"{len(bad)} of {it.label}: " if len(it.services) > 1 else ""
+                    self._github().end_deployment(deployment, "failure", description=f"{which}{description}")
 
     def _github(self, commit: str | None = None) -> GitHub:
         from octue_action.github import GitHub
@@ -163,8 +200,23 @@ class Announcement:
             error.message = f"{what}: {error.message}"
             warn(error, TITLE, self._runner)
 
-    def _environment(self, service: str) -> str:
-        return f"{service} ({self._settings.project_id})"
+    def _shown(self, deployments: Sequence[Deployment]) -> list[_Shown]:
+        """The deployments on GitHub that show what a run does."""
+        services = [deployment.service.service for deployment in deployments]
+        commits = [self._commit_of(deployment) for deployment in deployments]
+        environments = self._environments(services)
+        if len(environments) == len(services):
+            every = zip(environments, commits, services, strict=True)
+            return [_Shown(environment, commit, (service,)) for environment, commit, service in every]
+        commit = commits[0] if len(set(commits)) == 1 else self._settings.github.commit
+        return [_Shown(environments[0], commit, tuple(services))]
+
+    def _environments(self, services: Sequence[str]) -> list[str]:
+        """GitHub's names of what services are deployed to: one for each, or one for all of octue.yaml's."""
+        if len(services) <= MOST_ENVIRONMENTS:
+            return [f"{service} ({self._settings.project_id})" for service in services]
+        of = " ".join(filter(None, [self._settings.config, self._settings.preview]))
+        return [f"{of} ({self._settings.project_id})"]
 
     def _key(self, deployments: Sequence[Deployment]) -> str:
         return names.key(deployment.service.resource_name for deployment in deployments)

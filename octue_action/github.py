@@ -60,6 +60,10 @@ ENVIRONMENT_CHARACTERS = 255
 API_VERSION = "2022-11-28"
 
 _BODY_CUT = "\n\n_The rest is left out: GitHub takes no more than 65,536 characters._\n"
+_FOLDS_CUT = (
+    "\n_{count} folded parts are left out here: GitHub takes no more than 65,536 characters. "
+    "The log of the run tells what is in them._\n\n"
+)
 _KEY = re.compile(r"[A-Za-z0-9_.]{1,64}")
 _API_URL = re.compile(r"https://[a-z0-9.-]+(:[0-9]+)?(/[\w./-]*)?", re.IGNORECASE)
 _LOOPBACK_URL = re.compile(r"http://(127\.0\.0\.1|localhost)(:[0-9]+)?(/[\w./-]*)?", re.IGNORECASE)
@@ -319,7 +323,7 @@ class GitHub:
     def _body(self, key: str, body: str) -> str:
         if not _KEY.fullmatch(key):
             raise ValueError(f"{key!r} cannot be a key")
-        return fitted(f"{_marker(key)}\n{self._hidden(body)}", BODY_BYTES, _BODY_CUT).decode()
+        return fitted(f"{_marker(key)}\n{self._hidden(body)}", BODY_BYTES, _BODY_CUT, _FOLDS_CUT).decode()
 
     def _line(self, text: str, most: int) -> str:
         """The text as one line of so many characters at most."""

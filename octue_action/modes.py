@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from octue_action import preflight, report, retirement
+from octue_action import overview, preflight, report, retirement
 from octue_action.annotations import GOES_ON, annotate, annotate_ended, placed
 from octue_action.apply import Outcome, Status, apply
 from octue_action.cancellation import Cancelled
@@ -17,7 +17,7 @@ from octue_action.deployment import Deployment, desired, destroyed, informed, kn
 from octue_action.existing import Existing
 from octue_action.failure import Failure
 from octue_action.graph import walk
-from octue_action.outputs import outputs, plan_json
+from octue_action.outputs import outputs, refused_outputs
 from octue_action.plan import Action, Plan, make_destruction, make_plan
 from octue_action.report import Asked, Deed
 from octue_action.resources.cloud_run_service import CloudRunService
@@ -39,6 +39,9 @@ _OF_BUILDS = ("cloud_build", "artifact_registry")
 
 _CLOCKS_DIFFER = datetime.timedelta(minutes=1)
 """By how much the runner's clock may be ahead of Google's."""
+
+_MOST_NOTICES = 10
+"""That are told again with a failure: of many services there may be hundreds."""
 
 Explain = Callable[[Failure], Failure]
 
@@ -86,10 +89,10 @@ def plan(run: Run) -> int:
     """Say what ``deploy`` would do."""
     deployments, made = _planned(run)
     if made.refusals:
-        page = report.refused_summary(made, deployments)
+        page = overview.refused_page(made, deployments)
         code = _refuse(run, deployments, made)
     else:
-        page = report.with_notices(report.plan_summary(made, deployments), run.settings.notices)
+        page = report.with_notices(overview.plan_page(made, deployments), run.settings.notices)
         run.runner.set_outputs(outputs(deployments, made))
         run.runner.write_summary(page)
         code = SUCCESS
@@ -101,7 +104,7 @@ def drift(run: Run) -> int:
     """Say what is not as this commit wants it; that fails the run."""
     deployments, made = _planned(run)
     is_there = report.drifts(made)
-    page = report.drift_summary(made, deployments, run.settings.github.commit)
+    page = overview.drift_page(made, deployments, run.settings.github.commit)
     run.runner.set_outputs(outputs(deployments, made))
     run.runner.write_summary(page)
     run.announcement.show_drift(page, deployments, is_there=is_there)
@@ -266,7 +269,9 @@ def _planned_back(run: Run, deployments: Sequence[Deployment], choose: Choose) -
     """Work out where the traffic of each service goes back to."""
     from octue_action.rollback import target
 
-    targets = [target(d.service, run.google, choose) for d in deployments]
+    wanted = {d.service.address: d.service for d in deployments}
+    found = walk({address: set() for address in wanted}, lambda it: target(wanted[it], run.google, choose))
+    targets = [found[address] for address in wanted]
     back = [
         replace(d, service=t.service, image=None, others=(), serving_image=t.image)
         for d, t in zip(deployments, targets, strict=True)
@@ -286,10 +291,10 @@ def _log_plan(run: Run, made: Plan) -> None:
 
 
 def _refuse(run: Run, deployments: Sequence[Deployment], made: Plan) -> int:
-    run.runner.set_outputs({"plan": plan_json(made), "changed": "false"})
-    for refusal in made.refusals:
+    run.runner.set_outputs(refused_outputs(made))
+    for refusal in made.refusals if len(deployments) == 1 else overview.with_one_remedy(made.refusals):
         annotate(refusal, "Something is in the way", run.runner)
-    run.runner.write_summary(report.refused_summary(made, deployments))
+    run.runner.write_summary(overview.refused_page(made, deployments))
     return FAILURE
 
 
@@ -392,11 +397,11 @@ class _Story:
         run, asked, cancellation = self._run, self._asked, self._run.cancellation
         answer = asked.answer if asked is not None else None
         run.runner.set_outputs(outputs(self._deployments, self._made, self._outcomes, answer))
-        page = report.deployment_summary(
+        page = overview.deployment_page(
             self._deployments, self._outcomes, run.seconds, deed=self._deed, asked=asked, ended=cancellation.ended
         )
         run.runner.write_summary(report.with_notices(page, run.settings.notices))
-        failures = [(o.failure, o.change.resource.label) for o in self._outcomes if o.failure is not None]
+        failures = self._failures()
         if asked is not None and asked.failure is not None:
             failures.append((report.with_aftermath(asked), "The question was not answered"))
         for failure, title in failures:
@@ -410,6 +415,12 @@ class _Story:
         if not failures and asked is None:
             self._log_success()
         return FAILURE if failures else SUCCESS
+
+    def _failures(self) -> list[tuple[Failure, str]]:
+        """What failed, with a title; of several services what failed in them for one reason together."""
+        if len(self._deployments) > 1:
+            return [(it.failure, it.title) for it in overview.alike(self._deployments, self._outcomes)]
+        return [(o.failure, o.change.resource.label) for o in self._outcomes if o.failure is not None]
 
     def announce(self) -> None:
         """Show on GitHub how it ended."""
@@ -474,7 +485,7 @@ def _with_notices(failure: Failure, notices: Sequence[Problem]) -> Failure:
     """Why a service does not work, with what was told beforehand, which may be the reason."""
     if not notices:
         return failure
-    listed = "\n".join(f"- {placed(notice)}" for notice in notices)
+    listed = "\n".join(f"- {placed(notice)}" for notice in notices[:_MOST_NOTICES])
     why = f"This was told before the deployment, and may be the reason:\n{listed}"
     told = Failure(f"{failure.message}\n{why}", failure.remedy, failure.log_url)
     told.log = failure.log

@@ -5,9 +5,8 @@ The summary is HTML inside Markdown: in it every text is escaped, so none can be
 
 from __future__ import annotations
 
-import html
 import json
-import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,9 +14,22 @@ from typing import TYPE_CHECKING, Any
 from octue_action import regions
 from octue_action.annotations import GOES_ON, placed
 from octue_action.apply import Outcome, Status
+from octue_action.blocks import (
+    CONSOLE,
+    all_explained,
+    explained,
+    fold,
+    folded_text,
+    link,
+    log_block,
+    page,
+    preformatted,
+    row,
+    table,
+    text,
+)
 from octue_action.failure import Failure
 from octue_action.plan import NOT_THERE, Action, Change, Plan
-from octue_action.runner import visible
 
 if TYPE_CHECKING:
     from octue_action.deployment import Deployment
@@ -25,32 +37,34 @@ if TYPE_CHECKING:
     from octue_action.question import Answer
     from octue_action.resource import FieldChange, Resource
 
-CONSOLE = "https://console.cloud.google.com/"
-"""Where all links lead: an address from elsewhere that is another is shown, and not made a link."""
+SIGNS = {Action.NO_OP: "=", Action.CREATE: "+", Action.UPDATE: "~", Action.REPLACE: "±", Action.DELETE: "-"}
+"""What stands before a change in a table or in the log."""
 
-_REFERENCE = re.compile(r"(?<!\w)@(?=\w)|#(?=\d)|\bGH-(?=\d)", re.IGNORECASE)
-"""The beginning of what GitHub would make a link of: a mention, or the number of an issue."""
-
-_SIGNS = {Action.NO_OP: "=", Action.CREATE: "+", Action.UPDATE: "~", Action.REPLACE: "±", Action.DELETE: "-"}
-_WILL = {
+WILL = {
     Action.NO_OP: "stays",
     Action.CREATE: "will be created",
     Action.UPDATE: "will be changed",
     Action.REPLACE: "will be replaced",
     Action.DELETE: "will be deleted",
 }
-_IS = {
+"""What a plan says of a resource."""
+
+IS = {
     Action.CREATE: "is missing",
     Action.UPDATE: "differs",
     Action.REPLACE: "differs, and can only be made anew",
 }
-_WAS = {
+"""What a look for drift says of it."""
+
+WAS = {
     Action.NO_OP: "unchanged",
     Action.CREATE: "created",
     Action.UPDATE: "changed",
     Action.REPLACE: "replaced",
     Action.DELETE: "deleted",
 }
+"""What is said of it afterwards."""
+
 _IS_BEING = {
     Action.NO_OP: "still being changed in Google Cloud",  # as what it is a part of was changed before
     Action.CREATE: "still being created in Google Cloud",
@@ -58,7 +72,7 @@ _IS_BEING = {
     Action.REPLACE: "not replaced yet, and may be deleted already",  # two steps, and the second may not have begun
     Action.DELETE: "still being deleted in Google Cloud",
 }
-_ICONS = {
+ICONS = {
     Status.UNCHANGED: "▫️",
     Status.APPLIED: "✅",
     Status.FAILED: "❌",
@@ -66,6 +80,14 @@ _ICONS = {
     Status.UNFINISHED: "⏳",
     Status.NOT_BEGUN: "⏹️",
 }
+"""What stands before an outcome in a table."""
+
+_MOST_UNCHANGED = 29
+"""Resources that the log of a plan lists though nothing happens to them: those of one service, or of a project's set-up
+by ``bootstrap``, and not those of three services."""
+
+_MOST_NOTICES = 20
+"""That are shown one below the other."""
 
 """What to know, and to do, after a run that ended before its time."""
 
@@ -120,11 +142,22 @@ def with_aftermath(asked: Asked) -> Failure:
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """The plan for the log: a line for each resource, and one for each field that differs."""
+    """The plan for the log: a line for each resource, and one for each field that differs.
+
+    Of many that nothing happens to it is only said how many they are.
+    """
+    counts = Counter(_will(change, plan) for change in plan.changes if change.action is Action.NO_OP)
+    lists_unchanged = counts.total() <= _MOST_UNCHANGED
     lines = []
     for change in plan.changes:
-        lines.append(f"{_SIGNS[change.action]} {change.resource.label} {_will(change, plan)}")
-        lines += [f"    {line}" for line in _field_texts(change)]
+        if lists_unchanged or change.action is not Action.NO_OP:
+            lines.append(f"{SIGNS[change.action]} {change.resource.label} {_will(change, plan)}")
+            lines += [f"    {line}" for line in _field_texts(change)]
+    if not lists_unchanged:
+        stay = WILL[Action.NO_OP].removesuffix("s")
+        for will, count in counts.items():
+            which = f"{SIGNS[Action.NO_OP]} {count} of {len(plan.changes)} resources"
+            lines.append(f"{which} {stay if will == WILL[Action.NO_OP] else will}")
     return [*lines, plan_sentence(plan)]
 
 
@@ -148,33 +181,33 @@ def outcome_line(outcome: Outcome) -> str:
     """One outcome for the log."""
     label = outcome.change.resource.label
     if outcome.status is Status.SKIPPED:
-        return f"- {label} skipped, because {_obstacle(outcome)}"
+        return f"- {label} skipped, because {obstacle(outcome)}"
     if outcome.status is Status.FAILED:
         return f"! {label} failed after {outcome.seconds:.1f} s: {outcome.failure}"
     if outcome.is_cut_short:
         return f"- {label} {_cut_short(outcome)}"
-    sign = _SIGNS[outcome.change.action]
+    sign = SIGNS[outcome.change.action]
     took = f" in {outcome.seconds:.1f} s" if outcome.status is Status.APPLIED else ""
     return f"{sign} {label} {_was(outcome.change)}{took}"
 
 
 def plan_summary(plan: Plan, deployments: Sequence[Deployment]) -> str:
     """The summary of a plan, in Markdown."""
-    return _page(
+    return page(
         f"<h2>🔎 {_services(deployments)}: the plan</h2>",
-        f"{_text(plan_sentence(plan))} Nothing was changed.",
-        _regions_table(deployments),
-        _plan_table(plan),
+        f"{text(plan_sentence(plan))} Nothing was changed.",
+        regions_table(deployments),
+        plan_table(plan, plan.changes),
     )
 
 
 def drift_lines(plan: Plan) -> list[str]:
     """What is not as it should be, for the log: only that."""
     lines = [refusal.message for refusal in plan.refusals]
-    for change in _drifted(plan):
-        lines.append(f"{change.resource.label} {_IS[change.action]}")
+    for change in drifted(plan):
+        lines.append(f"{change.resource.label} {IS[change.action]}")
         lines += [f"    {line}" for line in _drift_texts(change)]
-    return [*lines, *_moved(plan)]
+    return [*lines, *moved(drifted(plan))]
 
 
 def drift_summary(plan: Plan, deployments: Sequence[Deployment], commit: str) -> str:
@@ -184,27 +217,33 @@ def drift_summary(plan: Plan, deployments: Sequence[Deployment], commit: str) ->
     """
     names = _services(deployments)
     if not drifts(plan):
-        return _page(
+        return page(
             f"<h2>✅ {names}: no drift</h2>",
-            f"All {len(plan.changes)} resources are as octue.yaml and commit <code>{_text(commit[:12])}</code> want.",
+            f"All {len(plan.changes)} resources are as octue.yaml and commit <code>{text(commit[:12])}</code> want.",
         )
-    return _page(
+    return page(
         f"<h2>⚠️ {names}: drift</h2>",
-        f"This is not as octue.yaml and commit <code>{_text(commit[:12])}</code> want it. Nothing was changed: a "
+        f"This is not as octue.yaml and commit <code>{text(commit[:12])}</code> want it. Nothing was changed: a "
         "deployment changes it.",
-        *map(_text, _moved(plan)),
-        *_all_explained(plan.refusals),
-        _table(("Resource", "Name", "What differs"), [_drift_row(change) for change in _drifted(plan)]),
+        *map(text, moved(drifted(plan))),
+        *all_explained(plan.refusals),
+        drift_table(drifted(plan)),
     )
 
 
-def _drifted(plan: Plan) -> list[Change]:
+def drift_table(changes: Iterable[Change]) -> str:
+    """What is not as it should be, one resource in each row."""
+    return table(("Resource", "Name", "What differs"), [_drift_row(change) for change in changes])
+
+
+def drifted(plan: Plan) -> list[Change]:
+    """What is not as the plan wants it."""
     return [change for change in plan.changes if change.action is not Action.NO_OP]
 
 
 def _drift_row(change: Change) -> str:
-    details = "".join(f"<br><code>{_text(line)}</code>" for line in _drift_texts(change))
-    return _row(change.actual or change.resource, f"{_IS[change.action]}{details}")
+    details = "".join(f"<br><code>{text(line)}</code>" for line in _drift_texts(change))
+    return _row(change.actual or change.resource, f"{IS[change.action]}{details}")
 
 
 def _drift_texts(change: Change) -> list[str]:
@@ -222,12 +261,12 @@ def _drift_text(field: FieldChange) -> str:
     return f"{field.name}: is {_value_text(field.before)}, wanted {_value_text(field.after)}"
 
 
-def _moved(plan: Plan) -> list[str]:
+def moved(changes: Iterable[Change]) -> list[str]:
     """What to know of services whose traffic is pinned, as a rollback leaves it."""
     return [
         f"{change.resource.name} is rolled back, or somebody has moved its traffic: {field.before} serves. The next "
         "deployment goes forward again: mend the commit first."
-        for change in _drifted(plan)
+        for change in changes
         for field in change.fields
         if field.name == "traffic" and field.before is not None
     ]
@@ -240,12 +279,12 @@ def drifts(plan: Plan) -> bool:
 
 def refused_summary(plan: Plan, deployments: Sequence[Deployment]) -> str:
     """The summary of a plan that must not be applied, in Markdown: why, and what it would have done."""
-    return _page(
+    return page(
         f"<h2>❌ {_services(deployments)}: something is in the way</h2>",
         "Nothing was changed.",
-        *_all_explained(plan.refusals),
-        f"What would be done: {_text(plan_sentence(plan))}",
-        _plan_table(plan),
+        *all_explained(plan.refusals),
+        f"What would be done: {text(plan_sentence(plan))}",
+        plan_table(plan, plan.changes),
     )
 
 
@@ -281,29 +320,31 @@ def deployment_summary(
     else:
         head = f"<h2>✅ {names} {deed.needless}</h2>"
     stands = not failed and not cut_short and deed is not DESTRUCTION
-    rows = [_outcome_row(outcome) for outcome in outcomes]
-    return _page(
+    return page(
         head,
         GOES_ON if cut_short else "",
-        *(_failure_block(outcome) for outcome in failed),
+        *(failure_block(outcome) for outcome in failed),
         *(_asked_blocks(asked) if asked is not None else ()),
         *(_how_to_ask(deployment, outcomes) for deployment in deployments if stands),
-        _table(("", "Resource", "Name", "What was done", "Time"), rows),
+        outcome_table(outcomes),
         f"<sub>Whole run: {seconds:.1f} s.</sub>",
     )
 
 
-def with_notices(page: str, notices: Sequence[Problem]) -> str:
-    """A summary with what is good to know below it, each with the place where it stands."""
+def with_notices(summary: str, notices: Sequence[Problem]) -> str:
+    """A summary with what is good to know below it, each with the place where it stands; many are folded."""
     if not notices:
-        return page
-    told = _all_explained(Failure(placed(notice), notice.remedy) for notice in notices)
-    return _page(page.rstrip("\n"), "<h3>Good to know</h3>", *told)
+        return summary
+    told = all_explained(Failure(placed(notice), notice.remedy) for notice in notices)
+    title = "<h3>Good to know</h3>"
+    if len(told) > _MOST_NOTICES:
+        return page(summary.rstrip("\n"), title, fold(f"{len(told)} notices", *told))
+    return page(summary.rstrip("\n"), title, *told)
 
 
 def failure_summary(title: str, failures: Iterable[Failure]) -> str:
     """The summary of a run that ended before its plan was carried out, in Markdown."""
-    return _page(f"<h2>❌ {_text(title)}</h2>", *_all_explained(failures))
+    return page(f"<h2>❌ {text(title)}</h2>", *all_explained(failures))
 
 
 def ended_summary(what: str, ended: str) -> str:
@@ -312,24 +353,28 @@ def ended_summary(what: str, ended: str) -> str:
     :param what: was done until then.
     :param ended: how, as ``Cancellation.ended`` says.
     """
-    return _page(f"<h2>⏹️ The run {ended}</h2>", what)
+    return page(f"<h2>⏹️ The run {ended}</h2>", what)
 
 
 def _services(deployments: Sequence[Deployment]) -> str:
-    return _text(", ".join(deployment.service.service for deployment in deployments))
+    return text(", ".join(deployment.service.service for deployment in deployments))
 
 
-def _plan_table(plan: Plan) -> str:
+def plan_table(plan: Plan, changes: Iterable[Change]) -> str:
+    """What a plan does to resources, one in each row.
+
+    :param changes: those of the plan that are shown.
+    """
     rows = [
-        _row(change.actual or change.resource, _plan_cell(change, plan), sign=_SIGNS[change.action])
-        for change in plan.changes
+        _row(change.actual or change.resource, _plan_cell(change, plan), sign=SIGNS[change.action])
+        for change in changes
     ]
-    return _table(("", "Resource", "Name", "Plan"), rows)
+    return table(("", "Resource", "Name", "Plan"), rows)
 
 
 def _plan_cell(change: Change, plan: Plan) -> str:
     """What will be done; all that is said of what is new is folded."""
-    will, details = _text(_will(change, plan)), _details(change)
+    will, details = text(_will(change, plan)), _details(change)
     if change.action is Action.CREATE and details:
         return f"<details><summary>{will}</summary>{details.removeprefix('<br>')}</details>"
     return f"{will}{details}"
@@ -337,7 +382,7 @@ def _plan_cell(change: Change, plan: Plan) -> str:
 
 def _will(change: Change, plan: Plan) -> str:
     """What will be done to a resource, and why, or why nothing is."""
-    words = f"left alone: {change.reason}" if change.reason else _WILL[change.action]
+    words = f"left alone: {change.reason}" if change.reason else WILL[change.action]
     if change.action is Action.CREATE and change.resource.origin:
         words += f": {change.resource.origin}"
     if change.is_foreign and plan.purpose != "destroy":
@@ -346,10 +391,10 @@ def _will(change: Change, plan: Plan) -> str:
 
 
 def _was(change: Change) -> str:
-    return f"left alone: {change.reason}" if change.reason else _WAS[change.action]
+    return f"left alone: {change.reason}" if change.reason else WAS[change.action]
 
 
-def _obstacle(outcome: Outcome) -> str:
+def obstacle(outcome: Outcome) -> str:
     """Why a change was skipped, as a clause."""
     others = " and ".join(outcome.waited_on)
     return f"there is still {others}" if outcome.change.action is Action.DELETE else f"it needs {others}"
@@ -360,39 +405,64 @@ def _asked_blocks(asked: Asked) -> list[str]:
     log = "\n".join(asked.log[-_MOST_LOG_LINES:])
     answer = asked.answer
     return [
-        f"Asked:\n\n<pre>{_preformatted(_json(asked.question))}</pre>",
-        *(_all_explained([with_aftermath(asked)]) if asked.failure is not None else ()),
-        f"Answered in {answer.seconds:.1f} s:\n\n<pre>{_preformatted(_json(answer.output_values))}</pre>"
+        f"Asked:\n\n<pre>{preformatted(_json(asked.question))}</pre>",
+        *(all_explained([with_aftermath(asked)]) if asked.failure is not None else ()),
+        f"Answered in {answer.seconds:.1f} s:\n\n<pre>{preformatted(_json(answer.output_values))}</pre>"
         if answer
         else "",
-        _folded("What the service logged", log) if log else "",
+        folded_text("What the service logged", log) if log else "",
     ]
 
 
-def _folded(title: str, text: str) -> str:
-    """A text that is shown when somebody opens it; at the beginning of a line ``<pre>`` lasts over blank ones, too."""
-    return f"<details><summary>{_text(title)}</summary>\n\n<pre>{_preformatted(text)}</pre>\n\n</details>"
-
-
 def _json(value: object) -> str:
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    return text if len(text) <= _LONGEST_ANSWER else f"{text[:_LONGEST_ANSWER]}\n… ({len(text):,} characters in all)"
+    whole = json.dumps(value, indent=2, ensure_ascii=False)
+    if len(whole) <= _LONGEST_ANSWER:
+        return whole
+    return f"{whole[:_LONGEST_ANSWER]}\n… ({len(whole):,} characters in all)"
 
 
-def _regions_table(deployments: Sequence[Deployment]) -> str:
+def regions_table(deployments: Iterable[Deployment]) -> str:
+    """The services' regions, each once, and how clean their electricity is."""
     names = dict.fromkeys(deployment.service.location for deployment in deployments)
     return f"<table>\n{chr(10).join(map(_region_row, names))}\n</table>"
 
 
 def _region_row(name: str) -> str:
     """A region and how clean its electricity is."""
-    return f"<tr><th>Region</th><td>{_text(regions.described(name))}</td></tr>"
+    return f"<tr><th>Region</th><td>{text(regions.described(name))}</td></tr>"
 
 
 def _how_to_ask(deployment: Deployment, outcomes: Sequence[Outcome]) -> str:
+    asking = f"Ask <b>{text(deployment.service.service)}</b> a question from Python:\n\n{asking_code(deployment)}"
+    return f"{facts(deployment, service_of(deployment, outcomes), with_region=True)}\n\n{asking}"
+
+
+def service_of(deployment: Deployment, outcomes: Sequence[Outcome]) -> Resource | None:
+    """The Cloud Run service of a deployment as it stands after these outcomes, as far as that is known."""
     of_service = [o.resource for o in outcomes if o.change.resource.address == deployment.service.address]
-    service = next(iter(reversed(of_service)), None)
+    return next(iter(reversed(of_service)), None)
+
+
+def facts(deployment: Deployment, service: Resource | None, *, with_region: bool) -> str:
+    """A table of where a service is and what it runs.
+
+    :param service: as it stands.
+    :param with_region: whether its region is told, too.
+    """
     url, revision = getattr(service, "url", ""), getattr(service, "revision", "")
+    rows = [
+        f"<tr><th>Topic</th><td><code>{text(deployment.topic.resource_name)}</code></td></tr>",
+        f"<tr><th>Service URL</th><td><code>{text(url)}</code></td></tr>",
+        *([_region_row(deployment.service.location)] if with_region else []),
+        f"<tr><th>Revision</th><td><code>{text(revision)}</code></td></tr>",
+        f"<tr><th>Runs as</th><td><code>{text(deployment.account)}</code></td></tr>",
+        f"<tr><th>Image</th><td><code>{text(deployment.serving_image or deployment.service.image)}</code></td></tr>",
+    ]
+    return f"<table>\n{chr(10).join(rows)}\n</table>"
+
+
+def asking_code(deployment: Deployment) -> str:
+    """What asks a service a question, in Python."""
     project = deployment.service.project_id
     code = (
         "from octue.resources import Child\n\n"
@@ -402,39 +472,32 @@ def _how_to_ask(deployment: Deployment, outcomes: Sequence[Outcome]) -> str:
         ")\n"
         "answer = child.ask(input_values={...})"
     )
-    rows = [
-        f"<tr><th>Topic</th><td><code>{_text(deployment.topic.resource_name)}</code></td></tr>",
-        f"<tr><th>Service URL</th><td><code>{_text(url)}</code></td></tr>",
-        _region_row(deployment.service.location),
-        f"<tr><th>Revision</th><td><code>{_text(revision)}</code></td></tr>",
-        f"<tr><th>Runs as</th><td><code>{_text(deployment.account)}</code></td></tr>",
-        f"<tr><th>Image</th><td><code>{_text(deployment.serving_image or deployment.service.image)}</code></td></tr>",
-    ]
-    return (
-        f"<table>\n{chr(10).join(rows)}\n</table>\n\n"
-        f"Ask <b>{_text(deployment.service.service)}</b> a question from Python:\n\n"
-        f'<pre lang="python"><code>{_preformatted(code)}</code></pre>'
-    )
+    return f'<pre lang="python"><code>{preformatted(code)}</code></pre>'
+
+
+def outcome_table(outcomes: Iterable[Outcome]) -> str:
+    """What became of resources, one in each row."""
+    return table(("", "Resource", "Name", "What was done", "Time"), map(_outcome_row, outcomes))
 
 
 def _outcome_row(outcome: Outcome) -> str:
     if outcome.status is Status.SKIPPED:
-        done, took = f"skipped: {_text(_obstacle(outcome))}", ""
+        done, took = f"skipped: {text(obstacle(outcome))}", ""
     elif outcome.status is Status.FAILED:
         done, took = "failed", f"{outcome.seconds:.1f} s"
     elif outcome.is_cut_short:
         done, took = _cut_short(outcome), ""
     else:
         details = _details(outcome.change) if outcome.change.action is not Action.CREATE else ""
-        done = f"{_text(_was(outcome.change))}{details}"
+        done = f"{text(_was(outcome.change))}{details}"
         took = f"{outcome.seconds:.1f} s" if outcome.status is Status.APPLIED else ""
     log_url = outcome.failure.log_url if outcome.failure else getattr(outcome.resource, "build_log_url", "")
     log = "log of the build" if outcome.change.resource.kind == "container_image" else "log"
     if log_url.startswith(CONSOLE):
-        done += f' (<a href="{_text(log_url)}">{log}</a>)'
+        done += f' (<a href="{text(log_url)}">{log}</a>)'
     elif log_url:
-        done += f" ({log}: <code>{_text(log_url)}</code>)"
-    return _row(outcome.resource or outcome.change.resource, done, took, sign=_ICONS[outcome.status])
+        done += f" ({log}: <code>{text(log_url)}</code>)"
+    return _row(outcome.resource or outcome.change.resource, done, took, sign=ICONS[outcome.status])
 
 
 def _cut_short(outcome: Outcome) -> str:
@@ -444,56 +507,25 @@ def _cut_short(outcome: Outcome) -> str:
     return _IS_BEING[outcome.change.action]
 
 
-def _failure_block(outcome: Outcome) -> str:
+def failure_block(outcome: Outcome, log: Sequence[str] | None = None) -> str:
+    """Why a change failed, what to do, and its log.
+
+    :param log: the lines of it that are shown; all that are known unless given.
+    """
     failure = outcome.failure
     if failure is None:
         return ""
-    explained = _explained(f"{outcome.change.resource.label}: {failure.message}", failure.remedy)
-    return _page(explained, _log_block(failure)).rstrip("\n")
-
-
-def _log_block(failure: Failure) -> str:
-    """The last lines of the log that tells more, folded, and where the rest is."""
-    if not failure.log:
-        return ""
-    rest = (
-        f'\n\n<p><a href="{_text(failure.log_url)}">The whole log</a></p>'
-        if failure.log_url.startswith(CONSOLE)
-        else ""
-    )
-    return _folded(f"The last {len(failure.log)} lines of its log", "\n".join(failure.log)) + rest
-
-
-def _all_explained(failures: Iterable[Failure]) -> list[str]:
-    """Each failure, and a remedy that several share only behind the last of them."""
-    listed = list(failures)
-    remedies = [failure.remedy for failure in listed]
-    return [
-        _explained(failure.message, "" if failure.remedy in remedies[position + 1 :] else failure.remedy)
-        for position, failure in enumerate(listed)
-    ]
-
-
-def _explained(message: str, remedy: str) -> str:
-    what_to_do = f"\n\nWhat to do:\n\n<pre>{_preformatted(remedy)}</pre>" if remedy else ""
-    if remedy.startswith(CONSOLE) and "\n" not in remedy:
-        what_to_do = f'\n\n<p>What to do: look at <a href="{_text(remedy)}">{_text(remedy)}</a></p>'
-    return f"<blockquote>{_text(message, keep_lines=True)}</blockquote>{what_to_do}"
+    told = explained(f"{outcome.change.resource.label}: {failure.message}", failure.remedy)
+    return page(told, log_block(failure, log)).rstrip("\n")
 
 
 def _row(resource: Resource, *cells_behind: str, sign: str = "") -> str:
-    name = f'<a href="{_text(resource.console_url)}">{_text(resource.name)}</a>'
-    cells = [*([sign] if sign else []), _text(resource.title), name, *cells_behind]
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
-
-
-def _table(headings: Sequence[str], rows: Iterable[str]) -> str:
-    head = "".join(f"<th>{heading}</th>" for heading in headings)
-    return f"<table>\n<tr>{head}</tr>\n" + "\n".join(rows) + "\n</table>"
+    name = link(resource.name, resource.console_url)
+    return row(*([sign] if sign else []), text(resource.title), name, *cells_behind)
 
 
 def _details(change: Change) -> str:
-    return "".join(f"<br><code>{_text(line)}</code>" for line in _field_texts(change))
+    return "".join(f"<br><code>{text(line)}</code>" for line in _field_texts(change))
 
 
 def _field_texts(change: Change) -> list[str]:
@@ -518,26 +550,3 @@ def _value_text(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
     return str(value)
-
-
-def _page(*blocks: str) -> str:
-    return "\n\n".join(block for block in blocks if block) + "\n"
-
-
-def _preformatted(text: str) -> str:
-    """Text as it stands with its lines, for ``<pre>``, which only its own end ends."""
-    return html.escape("\n".join(_lines(text)))
-
-
-def _text(text: str, *, keep_lines: bool = False) -> str:
-    """Text as it stands, in HTML; without blank lines, since one would end the HTML and begin Markdown.
-
-    A zero-width character keeps GitHub from making a link of ``@name`` and ``#1``.
-    """
-    escaped = [html.escape(_REFERENCE.sub("\\g<0>\u200c", line)) for line in _lines(text)]
-    return "<br>".join(escaped) if keep_lines else " ".join(" ".join(escaped).split())
-
-
-def _lines(text: str) -> list[str]:
-    """The lines of a text, in which nothing is hidden from who reads them."""
-    return [visible(line) for line in text.replace("\r\n", "\n").removesuffix("\n").split("\n")]

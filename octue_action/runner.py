@@ -29,12 +29,16 @@ from octue_action.redaction import redacted
 
 _ANNOTATIONS_OF_EACH_KIND = 10  # the runner drops what comes after, per step
 _ANNOTATION_LENGTH = 4096  # of the message, in UTF-16 units; the runner cuts the rest off without a word
-_OUTPUTS_SIZE = 1_000_000  # bytes of a job's outputs, which GitHub counts in UTF-16
+OUTPUTS_SIZE = 1_000_000  # bytes of a job's outputs, which GitHub counts in UTF-16
 _SUMMARY_SIZE = 1024 * 1024  # bytes; a longer summary is not shown at all
 
 _OUTPUT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 _SUMMARY_CUT = "\n\n_The rest of this summary is left out: GitHub shows no more than 1 MiB._\n"
+_SUMMARY_FOLDS_CUT = (
+    "\n_{count} folded parts are left out here: GitHub shows no more than 1 MiB. "
+    "What was done is in the log of this step._\n\n"
+)
 _MESSAGE_CUT = "\n[cut: the whole message is in the log of this step]"
 
 
@@ -174,8 +178,9 @@ class Runner:
     def write_summary(self, markdown: str, *, replace: bool = True) -> None:
         """Show a page on the run, in place of the one that this step has shown before.
 
-        A page over 1 MiB is cut at the end of a line, and says so. Without ``GITHUB_STEP_SUMMARY`` there is nobody to
-        show it to. A page that cannot be written is a warning: what it tells of has happened all the same.
+        A page over 1 MiB loses its last folded parts, or else is cut at the end of a line, and says so. Without
+        ``GITHUB_STEP_SUMMARY`` there is nobody to show it to. A page that cannot be written is a warning: what it tells
+        of has happened all the same.
 
         :param markdown: GitHub's Markdown
         :param replace: whether a page that has been shown before gives way; else it stays, and this one is not shown
@@ -216,7 +221,7 @@ class Runner:
 
     def _within_limit(self, outputs: Mapping[str, str]) -> dict[str, str]:
         kept = dict(outputs)
-        while sum(2 * _utf16_length(name + value) for name, value in kept.items()) > _OUTPUTS_SIZE:
+        while size_of(kept) > OUTPUTS_SIZE:
             largest = max(kept, key=lambda name: len(kept[name]))
             del kept[largest]
             self.warning(f"The output '{largest}' is left out: GitHub takes no more than 1 MB of outputs.")
@@ -268,6 +273,11 @@ def _neutral(line: str) -> str:
     return f"{line[:start]}\\{line[start:]}" if line.startswith("::", start) else line
 
 
+def size_of(outputs: Mapping[str, str]) -> int:
+    """How many bytes GitHub counts of outputs."""
+    return sum(2 * _utf16_length(name + value) for name, value in outputs.items())
+
+
 def _utf16_length(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
@@ -300,4 +310,4 @@ def _replace(path: str, content: bytes) -> None:
 
 def _fit_summary(markdown: str) -> bytes:
     """The summary as GitHub accepts it."""
-    return fitted(markdown, _SUMMARY_SIZE, _SUMMARY_CUT)
+    return fitted(markdown, _SUMMARY_SIZE, _SUMMARY_CUT, _SUMMARY_FOLDS_CUT)

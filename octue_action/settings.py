@@ -69,6 +69,8 @@ _SIGN_IN = (
     "projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER`, "
     "or a step with google-github-actions/auth before this one"
 )
+_MOST_LISTED = 20
+"""Names of services in what is expected: each problem says it."""
 _KNOWN_BETTER = "(With `sdk_policy: any` this is a notice.)"
 _NO_FILE = "octue.yaml with the service's name in it, or input `service_name` for a repository without octue.yaml"
 
@@ -239,23 +241,55 @@ def _choose(
         return [ServiceConfiguration(settings={})]
     by_name = [(it.settings["name"].text if "name" in it.settings else "", it) for it in configured.services]
     known = [name for name, _ in by_name if name]
-    if configured.is_whole:
-        findings.add(*_unknown(given.get("services"), known))
     wanted = values.name_list(given["services"].text) if "services" in given else ()
+    meant = {word: _meant(word, configured.services, given.get("service_namespace")) for word in wanted}
+    if configured.is_whole:
+        findings.add(*_unknown(given.get("services"), [*known, *(word for word in wanted if meant[word])], known))
     if not wanted and len(by_name) > 1 and "service_name" in given:
         findings.add(*_unknown(given["service_name"], known))
-        wanted = (given["service_name"].text,)
-    chosen = [it for name, it in by_name if not wanted or name in wanted]
+        meant = {given["service_name"].text: [it for name, it in by_name if name == given["service_name"].text]}
+    chosen = [it for _, it in by_name if not meant or any(it is other for them in meant.values() for other in them)]
     return chosen or [ServiceConfiguration(settings={}, written_wrongly=frozenset(KEYS))]
 
 
-def _unknown(given: Given | None, known: Sequence[str]) -> Iterator[Problem]:
-    """Names in an input that no service has."""
+def _meant(
+    word: str, services: Sequence[ServiceConfiguration], given_namespace: Given | None
+) -> Sequence[ServiceConfiguration]:
+    """The services that a word in the input `services` means.
+
+    Those that are called so in octue.yaml, or else those that are with their namespace, or in Cloud Run.
+    """
+    exact, others = [], []
+    for service in services:
+        if "name" not in service.settings:
+            continue
+        written = service.settings["name"].text
+        namespace = given_namespace or service.settings.get("namespace")
+        prefix, _, name = written.rpartition("/")
+        prefix = namespace.text if namespace else prefix
+        if word == written:
+            exact.append(service)
+        elif word in {name, f"{prefix}/{name}", names.service(prefix, name)}:
+            others.append(service)
+    return exact or others
+
+
+def _unknown(given: Given | None, known: Sequence[str], shown_as: Sequence[str] = ()) -> Iterator[Problem]:
+    """Names in an input that no service has.
+
+    :param shown_as: those that are said to be known; all of them unless given
+    """
     unknown = [name for name in values.name_list(given.text) if name not in known] if given else []
     for name in unknown[:MAXIMUM_PROBLEMS]:
         if given:
-            message = f"{given.subject}: there is no service {shown(name)}.{perhaps(name, known)}"
-            yield given.problem(message, f"one of {', '.join(known)}")
+            message = f"{given.subject}: there is no service {shown(name)}.{perhaps(name, shown_as or known)}"
+            yield given.problem(message, f"one of {_listed(shown_as or known)}")
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Names in a phrase, of many only the first ones."""
+    rest = len(words) - _MOST_LISTED
+    return f"{', '.join(words[:_MOST_LISTED])} and {rest} others" if rest > 0 else ", ".join(words)
 
 
 def _refuse_shared(given: Mapping[str, Given], chosen: Sequence[ServiceConfiguration], findings: Findings) -> None:
@@ -313,14 +347,17 @@ def _unconfirmed(confirm: Given | None, services: Sequence[ServiceSettings]) -> 
         for it, suffix in zip(services, suffixes, strict=True)
     ]
     unnamed = [it for it, ways in zip(services, allowed, strict=True) if it.service and not ways.intersection(said)]
-    for service in unnamed:
-        message = f"The service {shown(service.service)} would be destroyed, and `confirm` does not name it."
-        yield given.problem(message, f"confirm: {', '.join(it.service for it in services)}")
-    for name in said if not unnamed else ():
+    known = [it.service for it in services]
+    if unnamed:
+        listed = _listed([shown(it.service) for it in unnamed])
+        what, them = (f"The service {listed}", "it") if len(unnamed) == 1 else (f"The services {listed}", "them")
+        message = f"{what} would be destroyed, and `confirm` does not name {them}."
+        yield given.problem(message, f"confirm: {', '.join(known)}")
+        return
+    for name in said:
         if not any(name in ways for ways in allowed):
-            known = [it.service for it in services]
             message = f"{given.subject} names {shown(name)}, which is not to be destroyed.{perhaps(name, known)}"
-            yield given.problem(message, f"confirm: {', '.join(known)}")
+            yield given.problem(message, f"confirm: {_listed(known)}")
 
 
 def _without_effect(given: Mapping[str, Given], mode: Mode) -> Iterator[Problem]:

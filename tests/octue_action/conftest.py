@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -11,11 +12,11 @@ import pytest
 from emulator.server import Emulator
 from emulator.world import World, WorldSettings
 from octue_action.auth import sign_in
+from octue_action.deployment import Deployment
 from octue_action.google import Google
 from octue_action.settings import InvalidSettings, Problem, Settings, load
+from tests.octue_action.services import PROVIDER, Services, services_in
 from tests.runs import OCTUE_YAML, Job, job_of_small_service
-
-PROVIDER = "projects/123456789012/locations/global/workloadIdentityPools/github/providers/github"
 
 
 @pytest.fixture
@@ -42,6 +43,22 @@ def environment(workspace: Path) -> dict[str, str]:
         "GITHUB_SERVER_URL": "https://github.com",
         "INPUT_WORKLOAD_IDENTITY_PROVIDER": PROVIDER,
     }
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Services:
+    """Makes what should stand of so many services."""
+    return functools.cache(lambda number: services_in(tmp_path_factory.mktemp("services"), number))
+
+
+@pytest.fixture(scope="session")
+def three(services: Services) -> list[Deployment]:
+    return services(3)
+
+
+@pytest.fixture(scope="session")
+def hundred(services: Services) -> list[Deployment]:
+    return services(100)
 
 
 @pytest.fixture

@@ -366,6 +366,7 @@ class TestSummary:
             ("<details><summary>Log</summary>\n\n```\n", "<td>", "\n```\n\n</details>\n\n_The rest"),
             ("<table>\n<tr><td>", "<b>x</b>", "\n\n</td></tr></table>\n\n_The rest"),
             ("<details>\n</details>\n`<details>`\n", "x", "\nx\n\n\n\n_The rest"),
+            ("<pre>\n```\n</pre>\n", "x", "\nx\n\n\n\n_The rest"),
             ("<DETAILS open>\n<table><tr>\n</table>\n", "x", "\nx\n\n</details>\n\n_The rest"),
         ],
     )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from octue_action import github_context, settings
 from octue_action.settings import INPUTS, Problem, SecretReference, load
+from tests.octue_action.services import octue_yaml
 
 Problems = Callable[[Mapping[str, str]], tuple[Problem, ...]]
 
@@ -135,6 +136,73 @@ def test_services_of_octue_yaml_are_chosen_by_name(environment: dict[str, str], 
     assert [it.name for it in load(given_input(environment, services="product")).services] == ["product"]
     assert [it.name for it in load(given_input(environment, services="product,\n sum")).services] == ["sum", "product"]
     assert [it.name for it in load(given_input(environment, service_name="product")).services] == ["product"]
+
+
+WITH_NAMESPACES = """\
+services:
+  - {name: sum, namespace: my-org, project_name: my-project, region: europe-west1}
+  - {name: their-org/sum, project_name: my-project, region: europe-west1}
+  - {name: my-org-sum, namespace: other, project_name: my-project, region: europe-west1}
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "chosen"),
+    [
+        ("my-org/sum", ["my-org-sum"]),
+        ("their-org/sum", ["their-org-sum"]),
+        ("their-org-sum", ["their-org-sum"]),
+        ("my-org-sum", ["other-my-org-sum"]),  # which is called so in octue.yaml
+        ("sum", ["my-org-sum"]),
+        ("other/my-org-sum, their-org-sum", ["their-org-sum", "other-my-org-sum"]),
+        ("sum\nsum,my-org/sum", ["my-org-sum"]),
+        ("", ["my-org-sum", "their-org-sum", "other-my-org-sum"]),
+    ],
+)
+def test_a_service_is_chosen_by_its_name_or_with_its_namespace_or_as_cloud_run_has_it(
+    environment: dict[str, str], workspace: Path, written: str, chosen: list[str]
+) -> None:
+    (workspace / "octue.yaml").write_text(WITH_NAMESPACES)
+    assert [it.service for it in load(given_input(environment, services=written)).services] == chosen
+
+
+def test_a_namespace_in_an_input_counts_where_services_are_chosen(environment: dict[str, str], workspace: Path) -> None:
+    (workspace / "octue.yaml").write_text(TWO_SERVICES)
+    for written in ("my-org/product", "my-org-product"):
+        given = given_input(environment, service_namespace="my-org", services=written)
+        assert [it.service for it in load(given).services] == ["my-org-product"]
+
+
+def test_a_service_that_there_is_not_is_said_with_some_of_those_there_are(
+    environment: dict[str, str], workspace: Path, problems: Problems
+) -> None:
+    (workspace / "octue.yaml").write_text(octue_yaml([f"wind-{n:03}" for n in range(100)]))
+    first, second = problems(given_input(environment, services="wind-007, vind-008, my-org/wind-009, solar"))
+    assert first.message == "Input `services`: there is no service 'vind-008'. Perhaps you meant `wind-008`."
+    assert second.message == "Input `services`: there is no service 'solar'."
+    assert first.expected.startswith("one of wind-000, wind-001, ")
+    assert first.expected.endswith("wind-019 and 80 others")
+
+
+def test_previews_of_several_services_are_made_together(environment: dict[str, str], workspace: Path) -> None:
+    (workspace / "octue.yaml").write_text(TWO_SERVICES)
+    loaded = load(given_input(environment, preview="pr-7", services="sum,product"))
+    assert [it.service for it in loaded.services] == ["sum-pr-7", "product-pr-7"]
+
+
+def test_of_many_services_to_destroy_all_must_be_named_and_one_problem_says_so(
+    environment: dict[str, str], workspace: Path, problems: Problems
+) -> None:
+    names = [f"wind-{n:03}" for n in range(100)]
+    (workspace / "octue.yaml").write_text(octue_yaml(names))
+
+    (problem,) = problems(confirmed(environment, "wind-000, my-org/wind-001, my-org-wind-002"))
+    assert problem.message.startswith("The services 'my-org-wind-003', 'my-org-wind-004', ")
+    assert problem.message.endswith(" and 77 others would be destroyed, and `confirm` does not name them.")
+    assert problem.expected == f"confirm: {', '.join(f'my-org-{name}' for name in names)}"
+    assert len(load(confirmed(environment, problem.expected.removeprefix("confirm: "))).services) == 100
+    chosen = load(confirmed(environment, "wind-003\nwind-004", services="wind-004,wind-003"))
+    assert [it.name for it in chosen.services] == ["wind-003", "wind-004"]
 
 
 def test_a_name_with_a_slash_is_a_namespace_and_a_name(environment: dict[str, str], workspace: Path) -> None:
@@ -580,12 +648,17 @@ def test_a_credentials_file_that_is_not_there_is_a_problem(environment: dict[str
         assert "no such file" in problem.message
 
 
-@pytest.mark.parametrize("name", ["service_id", "image", "revision"])
+@pytest.mark.parametrize("name", ["service_id", "image", "revision", "question"])
 def test_what_only_one_service_can_have_is_refused_for_two(
     environment: dict[str, str], workspace: Path, problems: Problems, name: str
 ) -> None:
     (workspace / "octue.yaml").write_text(TWO_SERVICES)
-    value = {"service_id": "0df08f9f-30ad-4db3-8029-ea584b4290b7", "image": "sum:1", "revision": "sum-1"}[name]
+    value = {
+        "service_id": "0df08f9f-30ad-4db3-8029-ea584b4290b7",
+        "image": "sum:1",
+        "revision": "sum-1",
+        "question": "1",
+    }[name]
     (problem,) = problems(given_input(environment, **{name: value}))
     assert problem.message == f"Input `{name}` is for one service, but there are 2."
 

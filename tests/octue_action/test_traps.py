@@ -19,7 +19,7 @@ from octue_action.requirements import Requirement, of_text
 from octue_action.settings import load
 from octue_action.traps import Trap
 from tests import wind_yield
-from tests.octue_action.conftest import PROVIDER
+from tests.octue_action.services import PROVIDER
 from tests.octue_action.test_report import check
 from tests.runs import SMALL_SERVICE, Job
 

@@ -25,8 +25,8 @@ import pytest
 
 from emulator.errors import ApiError
 from emulator.faults import Fault
+from octue_action import blocks, report
 from octue_action import main as action
-from octue_action import report
 from octue_action.apply import Outcome, Status
 from octue_action.deployment import Deployment, desired
 from octue_action.existing import Existing
@@ -261,7 +261,7 @@ class Pages:
         failure = Failure(
             f"{attacker.text()} {TOKEN} {attacker.text()}",
             attacker.text(),
-            attacker.one_of(("", attacker.text(), f"{report.CONSOLE}{attacker.text()}")),
+            attacker.one_of(("", attacker.text(), f"{blocks.CONSOLE}{attacker.text()}")),
         )
         status = attacker.one_of(list(Status))
         return Outcome(

@@ -1,0 +1,105 @@
+"""What the next step of a job gets, of one service and of a hundred."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from octue_action.apply import Status
+from octue_action.deployment import Deployment
+from octue_action.failure import Failure
+from octue_action.outputs import outputs, refused_outputs
+from octue_action.plan import Action, Plan, compare
+from octue_action.runner import OUTPUTS_SIZE, size_of
+from tests.octue_action.services import Services, each, outcome, plan_of
+from tests.runs import PLAN
+
+SINGLE = (
+    "service_url",
+    "topic_name",
+    "service_id",
+    "service_account",
+    "image",
+    "revision",
+    "build_log_url",
+    "changed",
+)
+
+
+def test_the_single_outputs_are_those_of_the_first_service_and_services_has_all_of_each(
+    three: list[Deployment],
+) -> None:
+    told = outputs(three, plan_of(three), each(three, ["created", "unchanged", "created"]))
+
+    services = json.loads(told["services"])
+    assert list(services) == ["my-org-wind", "my-org-sun", "my-org-water"]
+    assert all(tuple(values) == SINGLE for values in services.values())
+    assert {name: told[name] for name in SINGLE[:7]} == {name: services["my-org-wind"][name] for name in SINGLE[:7]}
+    assert services["my-org-water"]["service_url"] == "https://my-org-water-abc-ew.a.run.app"
+
+
+def test_each_service_says_whether_it_was_changed(three: list[Deployment]) -> None:
+    told = outputs(three, plan_of(three), each(three, ["unchanged", "created", "failed"]))
+
+    changed = {name: values["changed"] for name, values in json.loads(told["services"]).items()}
+    assert changed == {"my-org-wind": "false", "my-org-sun": "true", "my-org-water": "true"}
+    assert told["changed"] == "true"
+
+
+def test_what_is_shared_has_changed_each_that_has_it(three: list[Deployment]) -> None:
+    sharing = [replace(it, image=three[0].image) for it in three[:2]]
+    image = three[0].image
+    assert image is not None
+
+    told = outputs(sharing, plan_of(sharing), [outcome(image, Action.CREATE, Status.APPLIED)])
+
+    assert [values["changed"] for values in json.loads(told["services"]).values()] == ["true", "true"]
+
+
+@pytest.mark.parametrize("number", [1, 3, 30, 100])
+def test_the_outputs_of_however_many_services_are_no_more_than_github_takes(services: Services, number: int) -> None:
+    deployments = services(number)
+
+    told = outputs(deployments, plan_of(deployments), each(deployments, ["created"] * number))
+
+    assert size_of(told) <= OUTPUTS_SIZE
+    plan = json.loads(told["plan"])
+    PLAN.validate(plan)
+    assert len(plan["changes"]) == 10 * number
+    assert ("fields_left_out" in plan) == (number == 100)
+    assert len(json.loads(told["services"])) == number
+
+
+def test_where_the_plan_would_be_too_long_what_differs_is_told_before_what_is_new(hundred: list[Deployment]) -> None:
+    changed = hundred[0].service
+    changes = tuple(
+        compare(it, replace(changed, concurrency=3) if it is changed else None) for d in hundred for it in d.resources
+    )
+
+    plan = json.loads(outputs(hundred, Plan(changes))["plan"])
+
+    assert plan["fields_left_out"] == "create"
+    assert [it["address"] for it in plan["changes"] if it["fields"]] == [changed.address]
+
+
+def test_where_even_that_is_too_long_no_field_is_told(hundred: list[Deployment]) -> None:
+    actual = {d.service.address: replace(d.service, image="x" * 3_000) for d in hundred}
+    plan = Plan(tuple(compare(it, actual.get(it.address)) for d in hundred for it in d.resources))
+
+    told = outputs(hundred, plan)
+
+    assert size_of(told) <= OUTPUTS_SIZE
+    assert json.loads(told["plan"])["fields_left_out"] == "all"
+    PLAN.validate(json.loads(told["plan"]))
+
+
+def test_the_plan_that_is_refused_fits_too(hundred: list[Deployment]) -> None:
+    plan = replace(plan_of(hundred), refusals=(Failure("It is not ours."),))
+
+    told = refused_outputs(plan)
+
+    assert size_of(told) <= OUTPUTS_SIZE
+    PLAN.validate(json.loads(told["plan"]))
+    assert json.loads(told["plan"])["refusals"] == ["It is not ours."]
