@@ -54,7 +54,7 @@ class Dispatcher:
                 request = parse(method)
             except ApiError as error:
                 refusal = refusal or error
-            self._world.requests.tell(number, about=about(request))
+            self._world.requests.tell(number, about=about(raw(request)))
 
             def do() -> Any:
                 if refusal is not None or method is None:

@@ -93,11 +93,11 @@ def measure(worlds: Sequence[World], *, with_gcloud: bool, say: Callable[[str], 
             turn = [world for world in worlds if number < world.rounds]
             for world in mix.sample(turn, len(turn)):
                 say(f"Round {number + 1} of {rounds}: {world}")
-                # Beside every world, so that what the machine does meanwhile is seen in both.
-                interpreter.append(_python(INTERPRETER, folder))
-                bare_import.append(_python(IMPORT, folder))
                 for row, found in _rows(folder, world, SEED + number, mix, image):
                     samples.setdefault(row, []).append(found)
+                    if not world.latencies:  # beside each that is held against them, so that a busy machine is in both
+                        interpreter.append(_python(INTERPRETER, folder))
+                        bare_import.append(_python(IMPORT, folder))
             if image:
                 container.append(measure_image.run_base(measure_image.base_image()))
             if with_gcloud:
@@ -164,10 +164,12 @@ def _gcloud(folder: Path, notes: list[str], say: Callable[[str], None]) -> list[
     return [gcloud.measure(program, Path(tempfile.mkdtemp(dir=folder)))]
 
 
-def _where(worlds: Iterable[World]) -> str:
+def _where(worlds: Sequence[World]) -> str:
     machine = f"{os.cpu_count()} cores ({platform.machine()}, {sys.platform})"
-    how_often = "; ".join(f"{world}: {world.rounds}" for world in worlds)
+    most = max(world.rounds for world in worlds)
+    fewer = "".join(f"; of {world}: {world.rounds}" for world in worlds if world.rounds < most)
     return (
         f"Measured with Python {platform.python_version()} on {machine}, on which the emulator runs, too: whole "
-        f"processes, from before they were started until they were gone. Rounds of {how_often}."
+        f"processes, from before they were started until they were gone, in {most} rounds{fewer}. The action's runs, "
+        "and the bare imports between them, take turns; a row shows the median of its rounds."
     )
