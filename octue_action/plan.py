@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from octue_action.failure import Failure
 from octue_action.graph import backwards, walk
-from octue_action.resource import FieldChange, Resource, diff
+from octue_action.resource import Entry, FieldChange, Resource, diff
 
 if TYPE_CHECKING:
     from octue_action.google import Google
@@ -203,20 +203,38 @@ def _read_all(
     """What ``judge`` says of each resource and of what is there of it."""
     desired = {resource.address: resource for resource in resources}
     actual: dict[str, Resource | None] = dict(known or {})
+    groups: dict[str, list[Resource]] = {}
+    for resource in desired.values():
+        groups.setdefault(_read_with(resource), []).append(resource)
 
-    def read(address: str) -> Change:
-        resource = desired[address]
-        if address not in actual:
-            missing = resource.part_of is not None and actual.get(resource.part_of) is None
-            actual[address] = None if missing else resource.read(google)
-        change = judge(resource, actual[address])
-        if change.action is Action.REPLACE:
-            actual[address] = None  # what is part of it goes with it, and is made anew
-        return change
+    def read(group: str) -> list[Change]:
+        unread = [it for it in groups[group] if it.address not in actual]
+        there = [it for it in unread if it.part_of is None or actual.get(it.part_of) is not None]
+        found = zip(there, _read(there, google), strict=True) if there else ()
+        actual.update({it.address: None for it in unread} | {it.address: as_read for it, as_read in found})
+        changes = [judge(it, actual[it.address]) for it in groups[group]]
+        # What is part of something that is replaced goes with it, and is made anew.
+        actual.update({change.resource.address: None for change in changes if change.action is Action.REPLACE})
+        return changes
 
-    wholes = {address: {resource.part_of} if resource.part_of else set() for address, resource in desired.items()}
-    changes = walk(wholes, read)
+    wholes = {
+        group: {_read_with(desired[it.part_of]) for it in members if it.part_of in desired}
+        for group, members in groups.items()
+    }
+    judged = walk(wholes, read)
+    changes = {change.resource.address: change for group in judged.values() for change in group}
     return tuple(changes[address] for address in desired)
+
+
+def _read_with(resource: Resource) -> str:
+    """What is read in one request with a resource, by name: itself, or all entries of the thing that has it."""
+    return resource.entry_of if isinstance(resource, Entry) else resource.address
+
+
+def _read(resources: Sequence[Resource], google: Google) -> Sequence[Resource | None]:
+    """Read a resource, or entries of one thing."""
+    entries = [resource for resource in resources if isinstance(resource, Entry)]
+    return type(entries[0]).read_together(google, entries) if entries else [it.read(google) for it in resources]
 
 
 def _with_owner(change: Change, changes: Mapping[str, Change]) -> Change:
