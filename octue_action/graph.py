@@ -10,6 +10,9 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 
+WORKERS = 128
+"""Visits under way together: each of a hundred services may wait for something of its own, which takes a thread."""
+
 
 def backwards(graph: Mapping[str, AbstractSet[str]]) -> dict[str, set[str]]:
     """The same graph with each edge turned round: node -> the nodes that depend on it."""
@@ -48,7 +51,7 @@ def _downstream(graph: Mapping[str, AbstractSet[str]], nodes: AbstractSet[str]) 
 
 
 def walk(
-    graph: Mapping[str, AbstractSet[str]], visit: Callable[[str], Result], *, workers: int = 16
+    graph: Mapping[str, AbstractSet[str]], visit: Callable[[str], Result], *, workers: int = WORKERS
 ) -> dict[str, Result]:
     """Visit every node once, after all it depends on.
 
