@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -160,6 +160,28 @@ def make_destruction(
     return Plan(tuple(_with_owner(change, changes) for change in ordered), purpose="destroy")
 
 
+def grouped(resources: Iterable[Resource]) -> dict[str, list[Resource]]:
+    """The resources by what is read in one request: each by itself, and all entries of one thing together."""
+    groups: dict[str, list[Resource]] = {}
+    for resource in resources:
+        groups.setdefault(_group(resource), []).append(resource)
+    return groups
+
+
+def _group(resource: Resource) -> str:
+    return resource.entry_of if isinstance(resource, Entry) else resource.address
+
+
+def read_group(resources: Sequence[Resource], google: Google) -> dict[str, Resource | None]:
+    """The resources of a group as they are, by address; None for one that is not there.
+
+    :param resources: as ``grouped`` puts them together, or some of these.
+    """
+    entries = [resource for resource in resources if isinstance(resource, Entry)]
+    found = type(entries[0]).read_together(google, entries) if entries else [it.read(google) for it in resources]
+    return dict(zip((it.address for it in resources), found, strict=True))
+
+
 def compare(desired: Resource, actual: Resource | None) -> Change:
     """What must happen for ``actual`` to become ``desired``."""
     changed = diff(desired, actual)
@@ -203,38 +225,24 @@ def _read_all(
     """What ``judge`` says of each resource and of what is there of it."""
     desired = {resource.address: resource for resource in resources}
     actual: dict[str, Resource | None] = dict(known or {})
-    groups: dict[str, list[Resource]] = {}
-    for resource in desired.values():
-        groups.setdefault(_read_with(resource), []).append(resource)
+    groups = grouped(desired.values())
 
     def read(group: str) -> list[Change]:
         unread = [it for it in groups[group] if it.address not in actual]
         there = [it for it in unread if it.part_of is None or actual.get(it.part_of) is not None]
-        found = zip(there, _read(there, google), strict=True) if there else ()
-        actual.update({it.address: None for it in unread} | {it.address: as_read for it, as_read in found})
+        actual.update({it.address: None for it in unread} | read_group(there, google))
         changes = [judge(it, actual[it.address]) for it in groups[group]]
         # What is part of something that is replaced goes with it, and is made anew.
         actual.update({change.resource.address: None for change in changes if change.action is Action.REPLACE})
         return changes
 
     wholes = {
-        group: {_read_with(desired[it.part_of]) for it in members if it.part_of in desired}
+        group: {_group(desired[it.part_of]) for it in members if it.part_of in desired}
         for group, members in groups.items()
     }
     judged = walk(wholes, read)
     changes = {change.resource.address: change for group in judged.values() for change in group}
     return tuple(changes[address] for address in desired)
-
-
-def _read_with(resource: Resource) -> str:
-    """What is read in one request with a resource, by name: itself, or all entries of the thing that has it."""
-    return resource.entry_of if isinstance(resource, Entry) else resource.address
-
-
-def _read(resources: Sequence[Resource], google: Google) -> Sequence[Resource | None]:
-    """Read a resource, or entries of one thing."""
-    entries = [resource for resource in resources if isinstance(resource, Entry)]
-    return type(entries[0]).read_together(google, entries) if entries else [it.read(google) for it in resources]
 
 
 def _with_owner(change: Change, changes: Mapping[str, Change]) -> Change:
