@@ -107,6 +107,8 @@ def _has_changed(whole: str | None, before: Iterable[Outcome]) -> bool:
 def _outcome(plan: Plan, change: Change, before: list[Outcome], google: Google) -> Outcome:
     if broken := _broken(before):
         return Outcome(change, Status.SKIPPED, waited_on=broken)
+    if change.refusal is not None:
+        return Outcome(change, Status.FAILED, failure=change.refusal)
     whole_changed = _has_changed(change.resource.part_of, before)
     attempts: Attempts | Deletion = (
         Deletion(change, google)

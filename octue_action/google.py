@@ -394,7 +394,8 @@ class Google:
     def _once(
         self, call: Callable[..., Answer], request: Any, method: Callable[..., Any], *, writes: bool = False
     ) -> Answer:
-        self._wait_for_turn(_host(method, request), writes=writes)
+        host = _host(method, request)
+        self._wait_for_turn(host, writes=writes)
         seconds, token = self.cancellation.within(CALL_SECONDS), self._credentials.token
         try:
             return call(request=request, timeout=seconds, retry=None)
@@ -403,6 +404,8 @@ class Google:
             if self.cancellation.asked and isinstance(error, exceptions.Cancelled | ValueError):
                 raise Cancelled(begun=writes) from None
             refusal = _google_error(method, error)
+            if quirks.RATE_LIMITED.holds(refusal):
+                self._limiters.learn(host, self.cancellation.now(), refusal.metadata, writes=writes)
             if quirks.TOKEN_REFUSED.holds(refusal) and self._credentials.token == token:
                 self._credentials.expiry = LONG_AGO  # so that the next call asks for another one
             raise refusal from error

@@ -208,7 +208,11 @@ def _planned(run: Run, *, to_write: bool = False) -> tuple[list[Deployment], Pla
         deployments = [desired(run.settings, service, existing) for service in run.settings.services]
         resources = {r.address: r for deployment in deployments for r in deployment.resources}
         made = make_plan(
-            tuple(resources.values()), run.google, adopt=run.settings.adopt, known=_known(deployments, existing)
+            tuple(resources.values()),
+            run.google,
+            adopt=run.settings.adopt,
+            known=_known(deployments, existing),
+            parts=[{r.address for r in deployment.resources} for deployment in deployments] if to_write else (),
         )
         made = _checked(run, made, held) if to_write else made
         _log_plan(run, made)

@@ -23,6 +23,7 @@ Purpose = Literal["deploy", "destroy", "rollback"]
 
 NOT_OURS = "this workflow did not make it"
 NOT_THERE = "there is none"
+IN_THE_WAY = "something is in the way"
 
 
 class Action(enum.StrEnum):
@@ -44,6 +45,7 @@ class Change:
     :param fields: what differs; of a creation all that is said of it.
     :param actual: how it is; None where there is none.
     :param reason: why nothing is done to it where that is not plain, as a clause.
+    :param refusal: why it may not be touched, where the rest of the plan may be carried out.
     """
 
     resource: Resource
@@ -51,6 +53,7 @@ class Change:
     fields: tuple[FieldChange, ...] = ()
     actual: Resource | None = None
     reason: str = ""
+    refusal: Failure | None = None
 
     @property
     def is_foreign(self) -> bool:
@@ -120,6 +123,7 @@ def make_plan(
     adopt: bool,
     known: Mapping[str, Resource | None] | None = None,
     purpose: Purpose = "deploy",
+    parts: Sequence[AbstractSet[str]] = (),
 ) -> Plan:
     """Read every resource, independent ones together, and compare.
 
@@ -128,15 +132,47 @@ def make_plan(
     :param adopt: whether what is not ours may be taken over.
     :param known: resources that have been read already, by address; None for one that is not there.
     :param purpose: ``deploy`` or ``rollback``.
+    :param parts: addresses of what each of several services needs. Where something is in the way of some of them, what
+        is theirs alone is left out, and the plan is one for the others.
+    :raises Failure: where something cannot be read that all services need.
     """
-    changes = _read_all(resources, google, known, compare)
-    refusals = (
-        refusal
-        for change in changes
-        if change.actual is not None
-        for refusal in refusals_of(change, change.actual, adopt=adopt)
-    )
-    return Plan(changes, tuple(refusals), adopt, purpose)
+    unread: dict[str, Failure] = {}
+    changes = _read_all(resources, google, known, compare, unread if len(parts) > 1 else None)
+    obstacles: dict[str, tuple[Failure, ...]] = {address: (failure,) for address, failure in unread.items()}
+    for change in changes:
+        refusals = refusals_of(change, change.actual, adopt=adopt) if change.actual is not None else ()
+        obstacles |= {change.resource.address: refusals} if refusals else {}
+    others = [part for part in parts if obstacles.keys().isdisjoint(part)]
+    if obstacles and others:
+        needed = set[str]().union(*others)
+        stopped = [part - needed for part in parts if part not in others]
+        return Plan(_without(changes, obstacles, stopped), (), adopt, purpose)
+    for failure in unread.values():
+        raise failure
+    return Plan(changes, tuple(refusal for of_one in obstacles.values() for refusal in of_one), adopt, purpose)
+
+
+def _without(
+    changes: Iterable[Change], obstacles: Mapping[str, Sequence[Failure]], parts: Sequence[AbstractSet[str]]
+) -> tuple[Change, ...]:
+    """The changes with nothing being done to some parts, each of which depends on what is in its way.
+
+    :param obstacles: why some resources may not be touched, by address.
+    :param parts: addresses.
+    """
+
+    def left_out(change: Change) -> Change:
+        resource, refusals = change.resource, obstacles.get(change.resource.address)
+        before = sorted({it for part in parts if resource.address in part for it in part & obstacles.keys()})
+        if refusals:
+            waits = replace(resource, depends_on=())
+            return replace(change, resource=waits, action=Action.NO_OP, reason=IN_THE_WAY, refusal=refusals[0])
+        if not before:
+            return change
+        waits = replace(resource, depends_on=(*resource.depends_on, *before))
+        return replace(change, resource=waits, action=Action.NO_OP, reason=IN_THE_WAY)
+
+    return tuple(left_out(change) for change in changes)
 
 
 def make_destruction(
@@ -221,16 +257,27 @@ def _read_all(
     google: Google,
     known: Mapping[str, Resource | None] | None,
     judge: Callable[[Resource, Resource | None], Change],
+    unread: dict[str, Failure] | None = None,
 ) -> tuple[Change, ...]:
-    """What ``judge`` says of each resource and of what is there of it."""
+    """What ``judge`` says of each resource and of what is there of it.
+
+    :param unread: takes why something could not be read, by address, which is raised where this is None.
+    """
     desired = {resource.address: resource for resource in resources}
     actual: dict[str, Resource | None] = dict(known or {})
     groups = grouped(desired.values())
 
     def read(group: str) -> list[Change]:
-        unread = [it for it in groups[group] if it.address not in actual]
-        there = [it for it in unread if it.part_of is None or actual.get(it.part_of) is not None]
-        actual.update({it.address: None for it in unread} | read_group(there, google))
+        new = [it for it in groups[group] if it.address not in actual]
+        there = [it for it in new if it.part_of is None or actual.get(it.part_of) is not None]
+        found: dict[str, Resource | None] = {}
+        try:
+            found = read_group(there, google)
+        except Failure as failure:
+            if unread is None:
+                raise
+            unread.update({it.address: failure for it in there})
+        actual.update({it.address: None for it in new} | found)
         changes = [judge(it, actual[it.address]) for it in groups[group]]
         # What is part of something that is replaced goes with it, and is made anew.
         actual.update({change.resource.address: None for change in changes if change.action is Action.REPLACE})

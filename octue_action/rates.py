@@ -2,16 +2,19 @@
 
 What is published are default quotas of a project, for a minute, shared with everybody who works in it. So that no
 minute of a run has more than that, a half of it may come at once, and the other half evenly. What is asked too fast all
-the same is refused, and asked again (``quirks.RATE_LIMITED``).
+the same is refused, and asked again (``quirks.RATE_LIMITED``), from then on no faster than the refusal says.
 """
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 MINUTE = 60.0
+
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ RATES: Mapping[str, Rates] = {
     "pubsub.googleapis.com": Rates(Rate.within(6_000)),
     # cloud.google.com/run/quotas says that there are limits for each region; how many requests they are differs from
     # project to project. New ones have been seen with 600 reads and 30 writes, others with 3,000 and 180: two writes of
-    # each of a hundred services are more than that, and what is refused of them is asked again.
+    # each of a hundred services are more than that, and then the refusal says which it is.
     "run.googleapis.com": Rates(UNPUBLISHED, Rate(per_minute=180, burst=180)),
     # cloud.google.com/service-usage/docs has no figure.
     "serviceusage.googleapis.com": Rates(UNPUBLISHED, UNPUBLISHED),
@@ -80,10 +83,14 @@ class Limiter:
     """
 
     def __init__(self, rate: Rate) -> None:
-        self._interval = MINUTE / rate.per_minute
-        self._tolerance = rate.burst * self._interval
         self._full = 0.0
         self._lock = threading.Lock()
+        self._set(rate)
+
+    def _set(self, rate: Rate) -> None:
+        self._quota = rate.per_minute + rate.burst
+        self._interval = MINUTE / rate.per_minute
+        self._tolerance = rate.burst * self._interval
 
     def turn(self, now: float) -> float:
         """Take the next turn, and say in how many seconds it is.
@@ -93,6 +100,17 @@ class Limiter:
         with self._lock:
             self._full = max(self._full, now) + self._interval
             return max(0.0, self._full - self._tolerance - now)
+
+    def slow_down(self, quota: int, now: float) -> None:
+        """Keep to a smaller quota from now on, of which nothing is left; one that is no smaller changes nothing.
+
+        :param quota: in a minute.
+        :param now: as for ``turn``.
+        """
+        with self._lock:
+            if 0 < quota < self._quota:
+                self._set(Rate(per_minute=quota, burst=1))
+                self._full, self._quota = now + self._interval, quota
 
 
 class Limiters:
@@ -115,6 +133,15 @@ class Limiters:
         """
         limiter = self._limiters.get((host, writes))
         return limiter.turn(now) if limiter is not None else 0.0
+
+    def learn(self, host: str, now: float, metadata: Mapping[str, str], *, writes: bool) -> None:
+        """Slow down after a refusal, where that says how many requests a minute may have.
+
+        :param metadata: of its ``ErrorInfo``.
+        """
+        limiter, told = self._limiters.get((host, writes)), metadata.get("quota_limit_value", "")
+        if limiter is not None and "PerMinute" in metadata.get("quota_limit", "") and _NUMBER.fullmatch(told):
+            limiter.slow_down(int(told), now)
 
 
 def _of(rates: Rates) -> dict[bool, Limiter]:

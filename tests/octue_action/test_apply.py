@@ -606,6 +606,24 @@ def test_what_is_part_of_something_new_is_told_as_new_though_it_is_only_put_righ
     assert "update part" in cloud.calls
 
 
+def test_of_several_services_the_one_that_something_is_in_the_way_of_fails_untouched(cloud: Cloud) -> None:
+    cloud.things["b"] = Thing(thing_id="b", ours=False)
+    parts = [{"thing.a", "thing.b"}, {"thing.c"}]
+    plan = make_plan([Thing(thing_id=text) for text in "abc"], cloud.door, adopt=False, parts=parts)
+    cloud.calls.clear()
+
+    outcomes = named(apply(plan, cloud.door, lambda _: None))
+
+    assert cloud.calls == ["create c"]
+    assert {address: o.status for address, o in outcomes.items()} == {
+        "thing.a": Status.SKIPPED,
+        "thing.b": Status.FAILED,
+        "thing.c": Status.APPLIED,
+    }
+    assert outcomes["thing.a"].waited_on == ("Thing b",)
+    assert "exists already" in str(outcomes["thing.b"].failure)
+
+
 # What is written together
 
 

@@ -701,3 +701,17 @@ def test_a_run_that_is_to_end_waits_for_no_turn(google: Google, world: World) ->
 
     assert not caught.value.begun
     assert len(world.requests) == before
+
+
+def test_what_a_refusal_tells_of_the_quota_is_kept_to(google: Google, fail: Fail) -> None:
+    told = {"quota_limit": "WriteRequestsPerMinutePerProject", "quota_limit_value": "6"}
+    detail = error_details_pb2.ErrorInfo(reason="RATE_LIMIT_EXCEEDED", domain="googleapis.com", metadata=told)
+    calls = fail("set", ApiError(grpc.StatusCode.RESOURCE_EXHAUSTED, "no", detail), 1)
+    clock = SimulatedClock()
+    door = by(clock, google)
+
+    for _ in range(3):
+        write_policy(door)
+
+    assert len(calls) == 4
+    assert clock.now() == pytest.approx(30.0)

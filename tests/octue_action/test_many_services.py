@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.cloud import run_v2
 
 from emulator import faults
 from emulator.build_steps import Workspace, _build_options
@@ -19,6 +20,7 @@ from emulator.faults import Fault
 from emulator.images import Image
 from emulator.instances import Instances
 from emulator.propagation import Propagation
+from emulator.rpc import Call
 from octue_action.cancellation import Cancellation
 from tests.resilience.clouds import CloudTime
 from tests.runs import Job, Run, job_of_small_service
@@ -273,3 +275,46 @@ def test_many_services_are_destroyed_with_one_write_of_the_policy(begin: Begin) 
     assert order.index(WRITE) < order.index("google.iam.admin.v1.IAM/DeleteServiceAccount")
     accounts = [account["email"] for account in job.look()["service_accounts"]["accounts"]]
     assert not [email for email in accounts if email.startswith("sum-")]
+
+
+# What is in the way of one of them
+
+
+def test_a_service_that_is_not_ours_is_left_alone_and_the_others_are_deployed(begin: Begin) -> None:
+    job = begin(10)
+    template = run_v2.RevisionTemplate(containers=[run_v2.Container(image="docker.io/library/nginx")])
+    location = f"{PROJECT}/locations/europe-west1"
+    job.world.cloud_run.services[0].create_service(
+        run_v2.CreateServiceRequest(
+            parent=location, service_id=name(3), service=run_v2.Service(template=template, labels={"team": "wind"})
+        ),
+        Call("console", principal="user:owner@example.com"),
+    )
+
+    planned = deploy(job, mode="plan")
+    run = deploy(job)
+
+    assert [planned.code, run.code] == [1, 1]
+    assert planned.writes == []
+    (error,) = run.errors
+    assert error.startswith(f"The Cloud Run service {name(3)} exists already, and this workflow did not make it.")
+    assert error in planned.errors
+    assert triggers(job) == everything(10, 3)
+    assert members(job) == {member(number) for number in range(10) if number != 3}
+    mine = job.look()["services"]["services"]
+    assert [it["labels"] for it in mine if it["name"].endswith(name(3))] == [{"team": "wind"}]
+
+
+def test_what_cannot_be_read_of_one_service_leaves_the_others_alone(begin: Begin) -> None:
+    job = begin(10)
+    job.world.faults.add(faults.denied("*ArtifactRegistry/GetRepository", skip=3))
+
+    run = deploy(job)
+
+    (left,) = everything(10) - services(job)
+    assert run.code == 1
+    assert len(run.errors) == 1
+    assert f"Image repository {left} failed" in run.stdout
+    held(job, 10, int(left[-2:]))
+    assert deploy(job).code == 0
+    held(job, 10)

@@ -92,3 +92,32 @@ def test_one_service_has_room_with_every_api(host: str) -> None:
 
     assert {limiters.turn(host, 0.0, writes=False) for _ in range(20)} == {0.0}
     assert {limiters.turn(host, 60.0, writes=True) for _ in range(10)} == {0.0}
+
+
+def metadata(value: str, limit: str = "WritePerMinutePerProjectRegion") -> dict[str, str]:
+    """Of the ``ErrorInfo`` of a refusal, as google/oss-fuzz#8772 shows one."""
+    return {"quota_limit": limit, "quota_limit_value": value, "quota_location": "europe-west1"}
+
+
+def test_a_refusal_that_tells_the_quota_is_learnt_from() -> None:
+    limiters = Limiters({"api": Rates(Rate(per_minute=60, burst=60), Rate(per_minute=60, burst=60))})
+    for _ in range(40):
+        limiters.turn("api", 0.0, writes=True)
+
+    limiters.learn("api", 10.0, metadata("30"), writes=True)
+    limiters.learn("api", 10.0, metadata("30"), writes=True)
+
+    assert [limiters.turn("api", 10.0, writes=True) for _ in range(3)] == pytest.approx([2.0, 4.0, 6.0])
+    assert [limiters.turn("api", 10.0, writes=False) for _ in range(60)] == [0.0] * 60
+
+
+@pytest.mark.parametrize(
+    "told", [{}, metadata("120"), metadata("0"), metadata("-1"), metadata("many"), metadata("30", "TopicsPerProject")]
+)
+def test_a_refusal_that_tells_no_smaller_quota_of_a_minute_changes_nothing(told: dict[str, str]) -> None:
+    limiters = Limiters({"api": Rates(Rate(per_minute=60, burst=60))})
+
+    limiters.learn("api", 0.0, told, writes=False)
+    limiters.learn("elsewhere", 0.0, told, writes=False)
+
+    assert [limiters.turn("api", 0.0, writes=False) for _ in range(61)] == [*[0.0] * 60, 1.0]
