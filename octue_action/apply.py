@@ -193,7 +193,7 @@ def _outcomes_together(
     if not ready:
         return {}
     changed = {address for address, change in ready.items() if _has_changed(change.resource.part_of, before[address])}
-    attempts = AttemptsTogether(ready, google, plan, plan_may_be_old=bool(changed))
+    attempts = AttemptsTogether(ready, google, plan)
     passing = dict.fromkeys(quirk for change in ready.values() for quirk in change.resource.passing)
     first, *others = (change.resource.label for change in ready.values())
     about = f"{first} and {len(others)} more" if others else first

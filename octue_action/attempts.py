@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -122,31 +122,27 @@ class AttemptsTogether:
     :param changes: as planned, by address.
     :param google: the door to Google Cloud.
     :param plan: what they are of.
-    :param plan_may_be_old: as for ``Attempts``.
 
-    ``changes`` are those that are still made together, and ``failures`` those of others; ``written`` are the addresses
-    of what this run has changed, or may have; ``resources`` are as they stand. ``left_for`` is the last failure for
+    ``changes`` are those that are still made together, and ``failures`` those of others. ``resources`` are as they now
+    stand, and ``written`` the addresses of what this run has changed, or may have. ``left_for`` is the last failure for
     which somebody was left out.
     """
 
-    def __init__(self, changes: Mapping[str, Change], google: Google, plan: Plan, *, plan_may_be_old: bool) -> None:
+    def __init__(self, changes: Mapping[str, Change], google: Google, plan: Plan) -> None:
         self.changes = dict(changes)
         self.failures: dict[str, Failure] = {}
-        self.resources: dict[str, Resource | None] = {}
+        self.resources: dict[str, Resource] = {}
         self.written: set[str] = set()
         self.left_for: Failure | None = None
         self._google = google
         self._plan = plan
-        self._reads = plan_may_be_old or any(change.action is not Action.CREATE for change in changes.values())
 
     def make(self) -> None:
-        """One attempt; another one compares again what is there, and writes only what is still missing.
+        """One attempt: it compares again what is there, and writes only what is still missing.
 
         :raises Failure: which may pass by itself.
         """
-        if self._reads:
-            self._compare_again()
-        self._reads = True
+        self._compare_again()
         while todo := {a: change for a, change in self.changes.items() if change.action is not Action.NO_OP}:
             try:
                 self._write(todo)
@@ -156,32 +152,36 @@ class AttemptsTogether:
 
     def _compare_again(self) -> None:
         entries = _entries(self.changes)
-        found = type(entries[0]).read_together(self._google, entries) if entries else ()
-        for (address, change), actual in zip(list(self.changes.items()), found, strict=True):
+        for actual in type(entries[0]).read_together(self._google, entries):
+            address, resource = actual.address, self.changes[actual.address].resource
             self.resources[address] = actual
             if self._plan.purpose == "destroy":
-                self.changes[address] = deletion(change.resource, actual)
+                self.changes[address] = deletion(resource, actual)
                 continue
-            self.changes[address] = again = compare(change.resource, actual)
-            refusals = refusals_of(again, actual, adopt=self._plan.adopt) if actual is not None else ()
-            if refusals:
-                self._fail(address, refusals[0])
+            self.changes[address] = compare(resource, actual)
+            for refusal in refusals_of(self.changes[address], actual, adopt=self._plan.adopt)[:1]:
+                self._fail(address, refusal)
 
     def _write(self, todo: Mapping[str, Change]) -> None:
         entries, writes = _entries(todo), self._google.writes
-        kind = type(entries[0])
         try:
-            if self._plan.purpose == "destroy":
-                kind.delete_together(self._google, entries)
-                self.resources |= dict.fromkeys(todo)
-                return
-            self.resources |= zip(todo, kind.write_together(self._google, entries), strict=True)
+            written = self._written(entries)
         finally:
             if self._google.writes > writes:
                 self.written |= todo.keys()
-        for address, change in todo.items():
-            if diff(change.resource, self.resources[address]):
-                del self.changes[address]  # so it goes its own way, which is patient with what does not show yet
+        self.resources = {a: it for a, it in self.resources.items() if a not in todo}
+        self.resources |= {entry.address: entry for entry in written}
+        for entry in written:
+            if diff(todo[entry.address].resource, entry):
+                del self.changes[entry.address]  # it goes its own way, which is patient with what does not show yet
+
+    def _written(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Make the change of each entry in one request, and give those that are there then."""
+        kind = type(entries[0])
+        if self._plan.purpose != "destroy":
+            return kind.write_together(self._google, entries)
+        kind.delete_together(self._google, entries)
+        return ()
 
     def _leave_out(self, failure: Failure, todo: Mapping[str, Change]) -> None:
         """Go on without those that a failure is about.
@@ -189,17 +189,17 @@ class AttemptsTogether:
         :raises Failure: the same, where it is about all of them, or passes for those that are left out: before the
             others are tried again, there is a pause, as many may have the same to wait for.
         """
-        named = {a: it for a, it in zip(todo, _entries(todo), strict=True) if it.is_named_in(failure)}
-        if not named or len(named) == len(todo):
+        named = [entry for entry in _entries(todo) if entry.is_named_in(failure)]
+        if len(named) in {0, len(todo)}:
             raise failure
         self.left_for = failure
-        waiting = [a for a, entry in named.items() if any(quirk.holds(failure) for quirk in entry.passing)]
-        for address in named:
-            if address in waiting:
+        passes = {entry.address: any(quirk.holds(failure) for quirk in entry.passing) for entry in named}
+        for address, may_pass in passes.items():
+            if may_pass:
                 del self.changes[address]
             else:
                 self._fail(address, failure)
-        if waiting:
+        if any(passes.values()):
             raise failure
 
     def _fail(self, address: str, failure: Failure) -> None:

@@ -234,8 +234,8 @@ class Entry(Resource):
 
     @classmethod
     @abstractmethod
-    def read_together(cls, google: Google, entries: Sequence[Self]) -> Sequence[Self | None]:
-        """Each of the entries, which are of one thing, as ``read`` gives it."""
+    def read_together(cls, google: Google, entries: Sequence[Self]) -> Sequence[Self]:
+        """Each of the entries, which are of one thing, as it is, also where it ``is_there`` not."""
 
     @classmethod
     @abstractmethod

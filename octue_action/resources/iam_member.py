@@ -111,7 +111,7 @@ class IamMember(Entry):
         return f"policy of {self.resource}"
 
     @classmethod
-    def read_together(cls, google: Google, entries: Sequence[Self]) -> Sequence[Self | None]:
+    def read_together(cls, google: Google, entries: Sequence[Self]) -> Sequence[Self]:
         resource = entries[0].resource
         with google.policy_lock(resource):
             policy = google.policies[resource] = read_policy(google, resource)

@@ -144,7 +144,7 @@ class Line(Entry):
         return f" {self.text} " in failure.message
 
     @classmethod
-    def read_together(cls, google: Google, entries: Sequence[Self]) -> Sequence[Self | None]:
+    def read_together(cls, google: Google, entries: Sequence[Self]) -> Sequence[Self]:
         cloud, page = _cloud(google), entries[0].page
         cloud.call("read", page)
         return [replace(entry, is_written=entry.text in cloud.pages.get(page, ())) for entry in entries]

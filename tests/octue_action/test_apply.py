@@ -736,12 +736,13 @@ def test_an_entry_whose_refusal_passes_goes_its_own_way_and_the_others_wait_no_l
 
     assert written_by(cloud) == ["write page a b c", "write page a c", *["write page b"] * 6]
     assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
-    assert outcomes["line.a"].seconds <= quirks.FIRST_PAUSE < outcomes["line.b"].seconds
+    assert 0.0 < outcomes["line.a"].seconds <= quirks.FIRST_PAUSE < outcomes["line.b"].seconds
     assert cloud.pages["page"] == {"a", "b", "c"}
 
 
-def test_what_is_refused_for_all_entries_and_passes_is_waited_for_together(cloud: Cloud) -> None:
-    cloud.errors["write page"] = [GoogleError("write_page", "INVALID_ARGUMENT", "The page is not known yet.")] * 3
+@pytest.mark.parametrize("what", ["The page", "Each of a b c "])
+def test_what_is_refused_for_all_entries_and_passes_is_waited_for_together(cloud: Cloud, what: str) -> None:
+    cloud.errors["write page"] = [GoogleError("write_page", "INVALID_ARGUMENT", f"{what} is not known yet.")] * 3
 
     outcomes = carried_out(cloud, *lines(*"abc", waited_for=(NOT_YET_KNOWN,)))
 
@@ -779,6 +780,7 @@ def test_an_entry_that_somebody_else_has_written_meanwhile_is_told_as_unchanged(
     assert outcomes["line.b"].status is Status.UNCHANGED
     assert [outcomes[f"line.{text}"].status for text in "ac"] == [Status.APPLIED] * 2
     assert [outcomes[f"line.{text}"].has_written for text in "abc"] == [True, False, True]
+    assert [outcomes[f"line.{text}"].resource for text in "abc"] == lines(*"abc")
 
 
 def test_entries_whose_answer_was_lost_are_this_runs_and_are_not_written_again(cloud: Cloud) -> None:
@@ -794,6 +796,22 @@ def test_entries_whose_answer_was_lost_are_this_runs_and_are_not_written_again(c
     assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
     assert {outcome.change.action for outcome in outcomes.values()} == {Action.UPDATE}
     assert all(outcome.has_written for outcome in outcomes.values())
+
+
+def test_an_entry_that_has_become_somebody_elses_since_the_plan_is_left_alone(cloud: Cloud) -> None:
+    class Taken(Line):
+        @classmethod
+        def read_together(cls, google: Google, entries: Sequence[Self]) -> Sequence[Self]:
+            found = super().read_together(google, entries)
+            return [replace(it, ours=it.text != "b" or cloud.calls.count("read page") == 1) for it in found]
+
+    plan = make_plan([Taken(text=text) for text in "abc"], cloud.door, adopt=False)
+    outcomes = named(apply(plan, cloud.door, lambda _: None))
+
+    assert written_by(cloud) == ["write page a c"]
+    assert [outcomes[f"line.{text}"].status for text in "abc"] == [Status.APPLIED, Status.FAILED, Status.APPLIED]
+    assert "this workflow did not make it" in str(outcomes["line.b"].failure)
+    assert not outcomes["line.b"].has_written
 
 
 def test_an_entry_that_does_not_show_as_written_is_looked_after_by_itself(cloud: Cloud) -> None:
@@ -855,6 +873,7 @@ def test_entries_are_deleted_together_and_before_what_they_name(cloud: Cloud) ->
     assert [call for call in cloud.calls if "page" in call] == ["read page", "delete page a c"]
     assert all(cloud.calls.index("delete page a c") < cloud.calls.index(f"delete {text}") for text in "abc")
     assert [outcomes[f"line.{text}"].status for text in "abc"] == [Status.APPLIED, Status.UNCHANGED, Status.APPLIED]
+    assert [outcomes[f"line.{text}"].resource for text in "ac"] == [None, None]
     assert cloud.pages["page"] == {"theirs"}
 
 
