@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import enum
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from octue_action import quirks
+from octue_action.attempts import Attempts, AttemptsTogether, Deletion
 from octue_action.cancellation import Cancelled
 from octue_action.failure import Failure, fault
-from octue_action.graph import walk
-from octue_action.plan import Action, Change, Plan, compare, deletion, refusals_of
-from octue_action.quirks import NotAsWritten
-from octue_action.resource import Resource, diff
+from octue_action.graph import gathered, walk
+from octue_action.plan import Action, Change, Plan
+from octue_action.resource import Entry, Resource
 
 if TYPE_CHECKING:
     from octue_action.google import Google
+    from octue_action.quirks import Quirk
 
 
 class Status(enum.StrEnum):
@@ -72,35 +73,87 @@ def apply(plan: Plan, google: Google, tell: Listener) -> tuple[Outcome, ...]:
     :returns: the outcomes in the order of the plan.
     """
     outcomes: dict[str, Outcome] = {}
+    groups = _written_together(plan)
+    settled: dict[str, Outcome] = {}
 
-    def visit(address: str) -> Outcome:
-        before = [outcomes[on] for on in sorted(plan.graph[address]) if on in outcomes]
-        outcome = outcomes[address] = _outcome(plan, plan.by_address[address], before, google)
+    def visit(node: str) -> None:
+        if node in groups:
+            settled.update(_outcomes_together(plan, groups[node], outcomes, google))
+            return
+        change, before = plan.by_address[node], _before(plan, node, outcomes)
+        outcome = outcomes[node] = settled.get(node) or _outcome(plan, change, before, google)
         with contextlib.suppress(OSError):
             tell(outcome)
-        return outcome
 
-    walk(plan.graph, visit)
+    walk(gathered(plan.graph, groups), visit)
     return tuple(outcomes[address] for address in plan.by_address)
 
 
+def _before(plan: Plan, address: str, outcomes: Mapping[str, Outcome]) -> list[Outcome]:
+    """What became of those that a resource depends on."""
+    return [outcomes[on] for on in sorted(plan.graph[address]) if on in outcomes]
+
+
+def _broken(before: Iterable[Outcome]) -> tuple[str, ...]:
+    """Labels of those that are not as they must be for what depends on them."""
+    return tuple(o.change.resource.label for o in before if o.status in {Status.FAILED, Status.SKIPPED})
+
+
+def _has_changed(whole: str | None, before: Iterable[Outcome]) -> bool:
+    """Whether what something is part of has been changed in this run."""
+    return any(o.status is Status.APPLIED for o in before if o.change.resource.address == whole)
+
+
 def _outcome(plan: Plan, change: Change, before: list[Outcome], google: Google) -> Outcome:
-    broken = tuple(o.change.resource.label for o in before if o.status in {Status.FAILED, Status.SKIPPED})
-    if broken:
+    if broken := _broken(before):
         return Outcome(change, Status.SKIPPED, waited_on=broken)
-    start, writes = google.cancellation.now(), google.writes
-    whole_changed = any(
-        o.status is Status.APPLIED for o in before if o.change.resource.address == change.resource.part_of
-    )
-    attempts: _Attempts | _Deletion = (
-        _Deletion(change, google)
+    if change.refusal is not None:
+        return Outcome(change, Status.FAILED, failure=change.refusal)
+    whole_changed = _has_changed(change.resource.part_of, before)
+    attempts: Attempts | Deletion = (
+        Deletion(change, google)
         if plan.purpose == "destroy"
-        else _Attempts(change, google, plan_may_be_old=whole_changed, adopt=plan.adopt)
+        else Attempts(change, google, plan_may_be_old=whole_changed, adopt=plan.adopt)
     )
+    end = _tried(attempts.make, change.resource.passing, change.resource.label, google)
+    status, failure = end.status, end.failure
+    # A write whose answer was lost was this run's all the same, though its resource then reads as it should be.
+    if status is Status.APPLIED and attempts.change.action is Action.NO_OP and not end.has_written:
+        status = Status.UNCHANGED
+    if failure is not None and attempts.has_deleted:
+        failure.aftermath = f"The {change.resource.title} of before is deleted already. {failure.aftermath}".rstrip()
+    made = _told(change, attempts.change, status, whole_changed=whole_changed)
+    return Outcome(made, status, end.seconds, end.resource, failure, has_written=end.has_written)
+
+
+def _told(planned: Change, made: Change, status: Status, *, whole_changed: bool) -> Change:
+    """What is told to have been done where it has ended so."""
+    # What is part of something new is new, too, though it is there by now, and only put right.
+    is_told = status is Status.UNCHANGED or made.action is not Action.NO_OP
+    return made if is_told and not (whole_changed and planned.action is Action.CREATE) else planned
+
+
+@dataclass(frozen=True)
+class _End:
+    """How something that was tried has ended, as ``Outcome`` has it."""
+
+    status: Status
+    seconds: float
+    resource: Resource | None
+    failure: Failure | None
+    has_written: bool
+
+
+def _tried(make: Callable[[], Resource | None], passing: Iterable[Quirk], about: str, google: Google) -> _End:
+    """Try until it succeeds, or fails with something that does not pass, or the run is to end.
+
+    :param passing: the refusals that pass by themselves, beside those that do for all resources.
+    :param about: what is tried, for whoever waits.
+    """
+    start, writes = google.cancellation.now(), google.writes
     status, resource, failure = Status.FAILED, None, None
     try:
-        passing = (*change.resource.passing, *quirks.OF_RESOURCES)
-        resource = google.repeat(attempts.make, passing, about=change.resource.label)
+        resource = google.repeat(make, (*passing, *quirks.OF_RESOURCES), about=about)
     except Cancelled as cancelled:
         status = Status.UNFINISHED if cancelled.begun or google.writes > writes else Status.NOT_BEGUN
     except Failure as error:
@@ -108,111 +161,57 @@ def _outcome(plan: Plan, change: Change, before: list[Outcome], google: Google) 
     except Exception as error:  # noqa: BLE001 - whatever it is, the others go on and the summary tells what was done
         failure = fault(error)
     else:
-        # A write whose answer was lost was this run's all the same, though its resource then reads as it should be.
-        is_unchanged = attempts.change.action is Action.NO_OP and google.writes == writes
-        status = Status.UNCHANGED if is_unchanged else Status.APPLIED
-    if failure is not None and attempts.has_deleted:
-        failure.aftermath = f"The {change.resource.title} of before is deleted already. {failure.aftermath}".rstrip()
-    # What is part of something new is new, too, though it is there by now, and only put right.
-    is_told = status is Status.UNCHANGED or attempts.change.action is not Action.NO_OP
-    made = attempts.change if is_told and not (whole_changed and change.action is Action.CREATE) else change
-    has_written = google.writes > writes
-    return Outcome(made, status, google.cancellation.now() - start, resource, failure, has_written=has_written)
+        status = Status.APPLIED
+    return _End(status, google.cancellation.now() - start, resource, failure, google.writes > writes)
 
 
-class _Deletion:
-    """What a destruction does to one resource, in as many attempts as it takes.
+# Entries of one thing, which are written in one request
 
-    :param change: as planned: a deletion, or nothing.
-    :param google: the door to Google Cloud.
+
+def _written_together(plan: Plan) -> dict[str, dict[str, Change]]:
+    """The changes of each thing's entries, by address; of one alone there is nothing to gather."""
+    groups: dict[str, dict[str, Change]] = {}
+    for address, change in plan.by_address.items():
+        if isinstance(change.resource, Entry) and change.action is not Action.NO_OP:
+            groups.setdefault(change.resource.entry_of, {})[address] = change
+    return {name: changes for name, changes in groups.items() if len(changes) > 1}
+
+
+def _outcomes_together(
+    plan: Plan, changes: Mapping[str, Change], outcomes: Mapping[str, Outcome], google: Google
+) -> dict[str, Outcome]:
+    """Make the changes of a thing's entries whose turn has come.
+
+    :returns: their outcomes, by address; what is not among them is left to be made, or skipped, by itself.
     """
+    before = {address: _before(plan, address, outcomes) for address in changes}
+    ready = {
+        address: change
+        for address, change in changes.items()
+        if plan.graph[address] & plan.graph.keys() <= outcomes.keys() and not _broken(before[address])
+    }
+    if not ready:
+        return {}
+    changed = {address for address, change in ready.items() if _has_changed(change.resource.part_of, before[address])}
+    attempts = AttemptsTogether(ready, google, plan)
+    passing = dict.fromkeys(quirk for change in ready.values() for quirk in change.resource.passing)
+    first, *others = (change.resource.label for change in ready.values())
+    about = f"{first} and {len(others)} more" if others else first
+    end = _tried(attempts.make, passing, about, google)
 
-    has_deleted = False
+    def outcome(address: str) -> Outcome | None:
+        has_written = address in attempts.written
+        if address in attempts.failures:
+            failure = attempts.failures[address]
+            return Outcome(ready[address], Status.FAILED, end.seconds, failure=failure, has_written=has_written)
+        # What is told of one that was left out says nothing about those that are left.
+        if address not in attempts.changes or (end.failure is not None and end.failure is attempts.left_for):
+            return None
+        change, status = attempts.changes[address], end.status
+        if status is Status.APPLIED and change.action is Action.NO_OP and not has_written:
+            status = Status.UNCHANGED
+        made = _told(ready[address], change, status, whole_changed=address in changed)
+        resource = attempts.resources.get(address) if end.failure is None else None
+        return Outcome(made, status, end.seconds, resource, end.failure, has_written=has_written)
 
-    def __init__(self, change: Change, google: Google) -> None:
-        self.change = change
-        self._google = google
-
-    def make(self) -> Resource | None:
-        """One attempt; what is there is read first: it may be gone by now, or somebody else's.
-
-        :raises Failure: which may pass by itself.
-        """
-        if self.change.action is Action.DELETE:
-            resource = self.change.resource
-            self.change = deletion(resource, resource.read(self._google))
-        if self.change.action is not Action.DELETE:
-            return self.change.actual
-        cast(Resource, self.change.actual).delete(self._google)  # which is there, where it is to be deleted
-        return None
-
-
-class _Attempts:
-    """A change that is made in as many attempts as it takes.
-
-    :param change: as planned.
-    :param google: the door to Google Cloud.
-    :param plan_may_be_old: whether what came before in this run, as a build, may have changed what was planned upon.
-    :param adopt: whether what is not ours may be taken over.
-
-    ``has_deleted`` says whether a replacement has got as far as deleting what was there.
-    """
-
-    def __init__(self, change: Change, google: Google, *, plan_may_be_old: bool, adopt: bool) -> None:
-        self.change = change
-        self.has_deleted = False
-        self._google = google
-        self._adopt = adopt
-        # A change writes upon what is there, and a replacement deletes it: neither goes by what was there a while ago.
-        self._reads = plan_may_be_old or change.action in {Action.UPDATE, Action.REPLACE}
-        self._is_written = False
-
-    def make(self) -> Resource | None:
-        """One attempt; another one compares again what is there, and writes only what is still missing.
-
-        :raises Failure: which may pass by itself.
-        """
-        if self._reads:
-            self._compare_again()
-        self._reads = True
-        change = self.change
-        # What this attempt may have done without an answer, the next one looks for.
-        self.change = replace(change, resource=change.resource.retried())
-        resource = change.actual if self._is_written else self._write(change)
-        self._check(resource)
-        return resource
-
-    def _compare_again(self) -> None:
-        resource = self.change.resource
-        actual = resource.read(self._google)
-        self.change = compare(resource, actual)
-        if actual is not None:
-            for refusal in refusals_of(self.change, actual, adopt=self._adopt):
-                raise refusal
-
-    def _write(self, change: Change) -> Resource | None:
-        desired, actual = change.resource, change.actual
-        if change.action is Action.CREATE:
-            return desired.create(self._google)
-        if actual is None or change.action is Action.NO_OP:
-            return actual
-        if change.action is Action.UPDATE:
-            return desired.update(self._google, actual)
-        actual.delete(self._google)
-        self.has_deleted = True
-        return desired.create(self._google)
-
-    def _check(self, resource: Resource | None) -> None:
-        """Hold the answer of the write against what was wanted: a difference that remains is no success.
-
-        From then on it is only read, and no more written, until it is as it was written.
-        """
-        wanted = self.change.resource
-        left = diff(wanted, resource) if resource is not None else ()
-        if left or (self._is_written and resource is None):
-            self._is_written = True
-            names = ", ".join(field.name for field in left) or "it does not show"
-            raise NotAsWritten(
-                f"The {wanted.label} was written, but is not as it should be: {names}.",
-                "Run the job again; if it stays, somebody or something else changes it too.",
-            )
+    return {address: it for address in ready if (it := outcome(address)) is not None}

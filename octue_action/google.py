@@ -21,6 +21,7 @@ from octue_action import quirks
 from octue_action.cancellation import Cancellation, Cancelled
 from octue_action.failure import Failure, GoogleError
 from octue_action.quirks import Quirk
+from octue_action.rates import Limiters
 from octue_action.rest import RestMethod, RestRequest
 from octue_action.session import SCOPE, session_for
 
@@ -48,6 +49,9 @@ CALL_SECONDS = 60.0
 
 OPERATION_SECONDS = 15 * 60.0
 """How long a long-running operation may take: longer than Cloud Run and Eventarc themselves try."""
+
+LONG_WAIT = 5.0
+"""After how many seconds of waiting for its turn a request is worth a line."""
 
 LONG_AGO = datetime.datetime(1970, 1, 2)
 """When a token that was refused has ended."""
@@ -84,7 +88,9 @@ class Google:
         self._patience = tuple(patience)
         self.cancellation = cancellation or Cancellation()
         self.cancellation.cut = self._close
-        self._channels: list[grpc.Channel] = []
+        self._channels: dict[str, grpc.Channel] = {}
+        self._limiters = Limiters()
+        self._waits_told: set[str] = set()
         self._written = threading.local()
         self._credentials = credentials
         self._emulator = emulator
@@ -179,7 +185,7 @@ class Google:
         """
         for name in clients:
             getattr(self, name)
-        for channel in self._channels:
+        for channel in self._channels.values():
             _connect(channel)
 
     def rest(self, name: str) -> RestMethod:
@@ -399,7 +405,8 @@ class Google:
     def _once(
         self, call: Callable[..., Answer], request: Any, method: Callable[..., Any], *, writes: bool = False
     ) -> Answer:
-        self.cancellation.check()
+        host = _host(method, request)
+        self._wait_for_turn(host, writes=writes)
         seconds, token = self.cancellation.within(CALL_SECONDS), self._credentials.token
         try:
             return call(request=request, timeout=seconds, retry=None)
@@ -408,28 +415,47 @@ class Google:
             if self.cancellation.asked and isinstance(error, exceptions.Cancelled | ValueError):
                 raise Cancelled(begun=writes) from None
             refusal = _google_error(method, error)
+            if quirks.RATE_LIMITED.holds(refusal):
+                self._limiters.learn(host, self.cancellation.now(), refusal.metadata, writes=writes)
             if quirks.TOKEN_REFUSED.holds(refusal) and self._credentials.token == token:
                 self._credentials.expiry = LONG_AGO  # so that the next call asks for another one
             raise refusal from error
 
+    def _wait_for_turn(self, host: str, *, writes: bool) -> None:
+        """Wait until an API may be asked once more, telling once where that takes long.
+
+        :raises Cancelled: where the run is to end first.
+        """
+        self.cancellation.check()
+        seconds = self._limiters.turn(host, self.cancellation.now(), writes=writes)
+        if seconds >= LONG_WAIT and host not in self._waits_told:
+            self._waits_told.add(host)
+            self.progress(f"Waiting, as {host} is asked no faster than Google Cloud allows.")
+        if seconds > 0.0:
+            self.cancellation.pause(seconds)
+
     def _close(self) -> None:
         """End every call that is under way."""
         with self._lock:
-            for channel in self._channels:
+            for channel in self._channels.values():
                 channel.close()
 
     def _client(self, client_class: Callable[..., Client], host: str) -> Client:
         transport = client_class.get_transport_class("grpc")  # type: ignore[attr-defined]  # each client class has it
         with self._lock:
-            channel = self._channel(host)
-            self._channels.append(channel)
-            return client_class(transport=transport(channel=channel))
+            return client_class(transport=transport(channel=self._channel(host)))
 
     def _channel(self, host: str) -> grpc.Channel:
-        if self._emulator is not None:
-            return self._emulator_channel
+        """The one channel to a host, which all clients of its API share."""
+        target = self._emulator or f"{host}:443"
+        if target not in self._channels:
+            opened = self._open_to_emulator() if self._emulator is not None else self._open(target)
+            self._channels[target] = opened
+        return self._channels[target]
+
+    def _open(self, target: str) -> grpc.Channel:
         channel: grpc.Channel = grpc_helpers.create_channel(
-            f"{host}:443", credentials=self._credentials, default_scopes=(SCOPE,), options=_OPTIONS
+            target, credentials=self._credentials, default_scopes=(SCOPE,), options=_OPTIONS
         )
         return channel
 
@@ -441,8 +467,7 @@ class Google:
         session.trust_env = self._emulator is None
         return session
 
-    @functools.cached_property
-    def _emulator_channel(self) -> grpc.Channel:
+    def _open_to_emulator(self) -> grpc.Channel:
         # An insecure channel would send no token at all; local credentials do, on loopback only.
         credentials = grpc.composite_channel_credentials(
             grpc.local_channel_credentials(), grpc.metadata_call_credentials(_BearerToken(self._credentials))
@@ -490,6 +515,13 @@ def _google_error(method: Callable[..., Any], error: Any) -> GoogleError:
     if _NO_TOKEN in error.message:
         status = grpc.StatusCode.UNAUTHENTICATED.name
     return GoogleError(name, status, error.message, error.reason or "", metadata=error.metadata)
+
+
+def _host(method: Callable[..., Any], request: Any) -> str:
+    """The host of the API that a method is of; empty where it is of none."""
+    if isinstance(request, RestRequest):
+        return request.url.partition("/")[0]
+    return str(getattr(getattr(method, "__self__", None), "DEFAULT_ENDPOINT", ""))
 
 
 def _overdue(name: str, seconds: float) -> GoogleError:

@@ -18,7 +18,7 @@ from octue_action.existing import Existing
 from octue_action.failure import Failure
 from octue_action.graph import walk
 from octue_action.outputs import outputs, refused_outputs
-from octue_action.plan import Action, Plan, make_destruction, make_plan
+from octue_action.plan import Action, Known, Plan, make_destruction, make_plan, read_all
 from octue_action.report import Asked, Deed
 from octue_action.resources.cloud_run_service import CloudRunService
 
@@ -208,12 +208,12 @@ class _Readings:
 
     :param existing: what there is of the services.
     :param held: the permissions that the caller has in the project; None where that is not known, or not asked.
-    :param known: resources, by address; None for one that is not there.
+    :param known: resources, by address, as ``plan.Known``.
     """
 
     existing: Existing
     held: frozenset[str] | None
-    known: Mapping[str, Resource | None]
+    known: Known
 
 
 def _read(run: Run, resources: Iterable[Resource] = (), *, to_write: bool = True) -> _Readings:
@@ -222,13 +222,14 @@ def _read(run: Run, resources: Iterable[Resource] = (), *, to_write: bool = True
     :param resources: those that are the same whatever there is.
     :param to_write: whether the caller's permissions are asked for, too.
     """
-    by_address = {resource.address: resource for resource in resources}
-    asked: dict[str, Callable[[], Any]] = {"existing": lambda: Existing.read(run.google, run.settings)}
+    asked: dict[str, Callable[[], Any]] = {
+        "existing": lambda: Existing.read(run.google, run.settings),
+        "known": lambda: read_all(resources, run.google),
+    }
     if to_write:
         asked["held"] = lambda: preflight.held(run.google, run.settings)
-    asked |= {address: functools.partial(it.read, run.google) for address, it in by_address.items()}
     answers = walk({name: set() for name in asked}, lambda name: asked[name]())
-    return _Readings(answers["existing"], answers.get("held"), {address: answers[address] for address in by_address})
+    return _Readings(answers["existing"], answers.get("held"), answers["known"])
 
 
 def _checked(run: Run, made: Plan, held: frozenset[str] | None) -> Plan:
@@ -254,8 +255,13 @@ def _planned(run: Run, *, to_write: bool = False) -> tuple[list[Deployment], Pla
             run.runner.notice(notice)
         deployments = [desired(run.settings, service, existing) for service in run.settings.services]
         resources = {r.address: r for deployment in deployments for r in deployment.resources}
-        known = {**readings.known, **_known(deployments, existing)}
-        made = make_plan(tuple(resources.values()), run.google, adopt=run.settings.adopt, known=known)
+        made = make_plan(
+            tuple(resources.values()),
+            run.google,
+            adopt=run.settings.adopt,
+            known={**readings.known, **_known(deployments, existing)},
+            parts=[{r.address for r in deployment.resources} for deployment in deployments] if to_write else (),
+        )
         retired = retirement.retired(run.settings, existing, run.google)
         for notice in retirement.notices(run.settings, existing, retired):
             run.runner.notice(notice)

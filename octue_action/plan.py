@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from octue_action.failure import Failure
 from octue_action.graph import backwards, walk
-from octue_action.resource import FieldChange, Resource, diff
+from octue_action.resource import Entry, FieldChange, Resource, diff
 
 if TYPE_CHECKING:
     from octue_action.google import Google
@@ -21,8 +21,12 @@ VERSION = 1
 
 Purpose = Literal["deploy", "destroy", "rollback"]
 
+Known: TypeAlias = Mapping[str, "Resource | Failure | None"]
+"""What has been read, by address: None for what is not there, and the failure for what could not be read."""
+
 NOT_OURS = "this workflow did not make it"
 NOT_THERE = "there is none"
+IN_THE_WAY = "something is in the way"
 
 
 class Action(enum.StrEnum):
@@ -44,6 +48,7 @@ class Change:
     :param fields: what differs; of a creation all that is said of it.
     :param actual: how it is; None where there is none.
     :param reason: why nothing is done to it where that is not plain, as a clause.
+    :param refusal: why it may not be touched, where the rest of the plan may be carried out.
     """
 
     resource: Resource
@@ -51,6 +56,7 @@ class Change:
     fields: tuple[FieldChange, ...] = ()
     actual: Resource | None = None
     reason: str = ""
+    refusal: Failure | None = None
 
     @property
     def is_foreign(self) -> bool:
@@ -113,30 +119,80 @@ class Plan:
         }
 
 
+def read_all(resources: Iterable[Resource], google: Google) -> Known:
+    """Read resources that are part of nothing else, all together.
+
+    :param resources: some of them may be the same.
+    """
+    groups = grouped({resource.address: resource for resource in resources}.values())
+
+    def read(group: str) -> Known:
+        try:
+            return read_group(groups[group], google)
+        except Failure as failure:
+            return {it.address: failure for it in groups[group]}
+
+    found = walk({group: set() for group in groups}, read)
+    return {address: actual for of_group in found.values() for address, actual in of_group.items()}
+
+
 def make_plan(
     resources: Sequence[Resource],
     google: Google,
     *,
     adopt: bool,
-    known: Mapping[str, Resource | None] | None = None,
+    known: Known | None = None,
     purpose: Purpose = "deploy",
+    parts: Sequence[AbstractSet[str]] = (),
 ) -> Plan:
     """Read every resource, independent ones together, and compare.
 
     :param resources: what should exist.
     :param google: the door to Google Cloud.
     :param adopt: whether what is not ours may be taken over.
-    :param known: resources that have been read already, by address; None for one that is not there.
+    :param known: resources that have been read already.
     :param purpose: ``deploy`` or ``rollback``.
+    :param parts: addresses of what each of several services needs. Where something is in the way of some of them, what
+        is theirs alone is left out, and the plan is one for the others.
+    :raises Failure: where something cannot be read that all services need.
     """
-    changes = _read_all(resources, google, known, compare)
-    refusals = (
-        refusal
-        for change in changes
-        if change.actual is not None
-        for refusal in refusals_of(change, change.actual, adopt=adopt)
-    )
-    return Plan(changes, tuple(refusals), adopt, purpose)
+    unread: dict[str, Failure] = {}
+    changes = _read_all(resources, google, known, compare, unread if len(parts) > 1 else None)
+    obstacles: dict[str, tuple[Failure, ...]] = {address: (failure,) for address, failure in unread.items()}
+    for change in changes:
+        refusals = refusals_of(change, change.actual, adopt=adopt) if change.actual is not None else ()
+        obstacles |= {change.resource.address: refusals} if refusals else {}
+    others = [part for part in parts if obstacles.keys().isdisjoint(part)]
+    if obstacles and others:
+        needed = set[str]().union(*others)
+        stopped = [part - needed for part in parts if part not in others]
+        return Plan(_without(changes, obstacles, stopped), (), adopt, purpose)
+    for failure in unread.values():
+        raise failure
+    return Plan(changes, tuple(refusal for of_one in obstacles.values() for refusal in of_one), adopt, purpose)
+
+
+def _without(
+    changes: Iterable[Change], obstacles: Mapping[str, Sequence[Failure]], parts: Sequence[AbstractSet[str]]
+) -> tuple[Change, ...]:
+    """The changes with nothing being done to some parts, each of which depends on what is in its way.
+
+    :param obstacles: why some resources may not be touched, by address.
+    :param parts: addresses.
+    """
+
+    def left_out(change: Change) -> Change:
+        resource, refusals = change.resource, obstacles.get(change.resource.address)
+        before = sorted({it for part in parts if resource.address in part for it in part & obstacles.keys()})
+        if refusals:
+            waits = replace(resource, depends_on=())
+            return replace(change, resource=waits, action=Action.NO_OP, reason=IN_THE_WAY, refusal=refusals[0])
+        if not before:
+            return change
+        waits = replace(resource, depends_on=(*resource.depends_on, *before))
+        return replace(change, resource=waits, action=Action.NO_OP, reason=IN_THE_WAY)
+
+    return tuple(left_out(change) for change in changes)
 
 
 def make_destruction(
@@ -144,7 +200,7 @@ def make_destruction(
     google: Google,
     *,
     kept: Mapping[str, str],
-    known: Mapping[str, Resource | None] | None = None,
+    known: Known | None = None,
     earlier: AbstractSet[str] = frozenset(),
 ) -> Plan:
     """Read every resource, and plan to delete those that are ours, last made first.
@@ -152,7 +208,7 @@ def make_destruction(
     :param resources: what a deployment makes, in its order.
     :param google: the door to Google Cloud.
     :param kept: those that stay in any case, and are not even read, by address: why, as a clause.
-    :param known: resources that have been read already, by address; None for one that is not there.
+    :param known: resources that have been read already.
     :param earlier: addresses of those that only an earlier deployment may have made: nothing is said of them where they
         are not there, or not ours.
     """
@@ -163,6 +219,28 @@ def make_destruction(
     told = {**changes, **kept_changes}
     ordered = (told[r.address] for r in reversed(resources) if r.address in told)
     return Plan(tuple(_with_owner(change, changes) for change in ordered), purpose="destroy")
+
+
+def grouped(resources: Iterable[Resource]) -> dict[str, list[Resource]]:
+    """The resources by what is read in one request: each by itself, and all entries of one thing together."""
+    groups: dict[str, list[Resource]] = {}
+    for resource in resources:
+        groups.setdefault(_group(resource), []).append(resource)
+    return groups
+
+
+def _group(resource: Resource) -> str:
+    return resource.entry_of if isinstance(resource, Entry) else resource.address
+
+
+def read_group(resources: Sequence[Resource], google: Google) -> dict[str, Resource | None]:
+    """The resources of a group as they are, by address; None for one that is not there.
+
+    :param resources: as ``grouped`` puts them together, or some of these.
+    """
+    entries = [resource for resource in resources if isinstance(resource, Entry)]
+    found = type(entries[0]).read_together(google, entries) if entries else [it.read(google) for it in resources]
+    return dict(zip((it.address for it in resources), found, strict=True))
 
 
 def compare(desired: Resource, actual: Resource | None) -> Change:
@@ -202,25 +280,43 @@ def refusals_of(change: Change, actual: Resource, *, adopt: bool) -> tuple[Failu
 def _read_all(
     resources: Sequence[Resource],
     google: Google,
-    known: Mapping[str, Resource | None] | None,
+    known: Known | None,
     judge: Callable[[Resource, Resource | None], Change],
+    unread: dict[str, Failure] | None = None,
 ) -> tuple[Change, ...]:
-    """What ``judge`` says of each resource and of what is there of it."""
+    """What ``judge`` says of each resource and of what is there of it.
+
+    :param unread: takes why something could not be read, by address, which is raised where this is None.
+    """
     desired = {resource.address: resource for resource in resources}
-    actual: dict[str, Resource | None] = dict(known or {})
+    refused = {address: it for address, it in (known or {}).items() if isinstance(it, Failure)}
+    actual = {address: it for address, it in (known or {}).items() if not isinstance(it, Failure)}
+    groups = grouped(desired.values())
 
-    def read(address: str) -> Change:
-        resource = desired[address]
-        if address not in actual:
-            missing = resource.part_of is not None and actual.get(resource.part_of) is None
-            actual[address] = None if missing else resource.read(google)
-        change = judge(resource, actual[address])
-        if change.action is Action.REPLACE:
-            actual[address] = None  # what is part of it goes with it, and is made anew
-        return change
+    def read(group: str) -> list[Change]:
+        new = [it for it in groups[group] if it.address not in actual]
+        there = [it for it in new if it.part_of is None or actual.get(it.part_of) is not None]
+        found: dict[str, Resource | None] = {}
+        try:
+            for failure in [refused[it.address] for it in there if it.address in refused]:
+                raise failure
+            found = read_group(there, google)
+        except Failure as failure:
+            if unread is None:
+                raise
+            unread.update({it.address: failure for it in there})
+        actual.update({it.address: None for it in new} | found)
+        changes = [judge(it, actual[it.address]) for it in groups[group]]
+        # What is part of something that is replaced goes with it, and is made anew.
+        actual.update({change.resource.address: None for change in changes if change.action is Action.REPLACE})
+        return changes
 
-    wholes = {address: {resource.part_of} if resource.part_of else set() for address, resource in desired.items()}
-    changes = walk(wholes, read)
+    wholes = {
+        group: {_group(desired[it.part_of]) for it in members if it.part_of in desired}
+        for group, members in groups.items()
+    }
+    judged = walk(wholes, read)
+    changes = {change.resource.address: change for group in judged.values() for change in group}
     return tuple(changes[address] for address in desired)
 
 

@@ -38,13 +38,17 @@ class Quirk:
 
     def naming(self, name: str) -> Quirk:
         """The same, where the refusal names this very thing, and not another one that is none of ours."""
-        named = re.compile(rf"(?<![\w.]){re.escape(name)}(?![\w.]*\w)")
-        return replace(self, holds=lambda failure: self.holds(failure) and named.search(failure.message) is not None)
+        return replace(self, holds=lambda failure: self.holds(failure) and names(failure, name))
 
     def pauses(self) -> Iterator[float]:
         """How many seconds to wait before each further try."""
         drawn = retry.exponential_sleep_generator(FIRST_PAUSE, LONGEST_PAUSE)
         return itertools.islice((max(self.least, pause) for pause in drawn), self.times)
+
+
+def names(failure: Failure, name: str) -> bool:
+    """Whether a failure is told of this very thing, and not of one that is called like a part of it, or more."""
+    return re.search(rf"(?<![\w.@-]){re.escape(name)}(?![\w.@-]*\w)", failure.message) is not None
 
 
 class NotAsWritten(Failure):

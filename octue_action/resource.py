@@ -6,7 +6,7 @@ import enum
 import functools
 import typing
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -219,6 +219,56 @@ class Resource(ABC):
         if actual.ours or adopt:
             return ()
         return (Failure(f"The {self.label} exists already, and this workflow did not make it.", ADOPT),)
+
+
+class Entry(Resource):
+    """A resource that is one entry of a thing with many, as a grant is of a policy.
+
+    What there is of a thing is read in one request, and in one request entries of it are written or deleted: upon what
+    was read last, and refused where that is old by now.
+    """
+
+    @property
+    @abstractmethod
+    def entry_of(self) -> str:
+        """What it is an entry of, by a name that nothing else has."""
+
+    @classmethod
+    @abstractmethod
+    def read_together(cls, google: Google, entries: Sequence[Self]) -> Sequence[Self]:
+        """Each of the entries, which are of one thing, as it is, also where it ``is_there`` not."""
+
+    @classmethod
+    @abstractmethod
+    def write_together(cls, google: Google, entries: Sequence[Self]) -> Sequence[Self]:
+        """Make or change the entries, which are of one thing, and give each as Google Cloud answers that it now is."""
+
+    @classmethod
+    @abstractmethod
+    def delete_together(cls, google: Google, entries: Sequence[Self]) -> None:
+        """Remove the entries, which are of one thing."""
+
+    @abstractmethod
+    def is_named_in(self, failure: Failure) -> bool:
+        """Whether entries that are written together are refused for what this one says, whatever the others say."""
+
+    def read(self, google: Google) -> Self | None:
+        """As for any resource, of one entry alone."""
+        (actual,) = self.read_together(google, [self])
+        return actual
+
+    def create(self, google: Google) -> Self:
+        """As for any resource, of one entry alone."""
+        (written,) = self.write_together(google, [self])
+        return written
+
+    def update(self, google: Google, actual: Self) -> Self:  # noqa: ARG002 - what is written stands beside what is there
+        """As for any resource, of one entry alone."""
+        return self.create(google)
+
+    def delete(self, google: Google) -> None:
+        """As for any resource, of one entry alone."""
+        self.delete_together(google, [self])
 
 
 def diff(desired: Resource, actual: Resource | None) -> tuple[FieldChange, ...]:

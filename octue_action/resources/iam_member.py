@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from octue_action.failure import Failure, GoogleError
 from octue_action.quirks import (
+    BAD_REQUEST,
     POOL_NOT_YET_IN_POLICIES,
     ROLE_NOT_YET_IN_POLICIES,
     SERVICE_ACCOUNT_NOT_YET_IN_POLICIES,
     Quirk,
+    names,
 )
-from octue_action.resource import Mark, Permissions, Resource
+from octue_action.resource import Entry, Mark, Permissions
 
 if TYPE_CHECKING:
     from google.iam.v1.policy_pb2 import Policy
@@ -40,7 +43,7 @@ EVERYONE = frozenset({"allUsers", "allAuthenticatedUsers"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class IamMember(Resource):
+class IamMember(Entry):
     """A role granted to a member on a project, a Cloud Run service or a service account.
 
     :param resource: relative name, ``projects/P``, ``projects/P/locations/R/services/S`` or
@@ -103,22 +106,29 @@ class IamMember(Resource):
     def own_policy(self) -> str:
         return self.resource if self.resource.count("/") > 1 else ""
 
-    def read(self, google: Google) -> Self | None:
-        with google.policy_lock(self.resource):
-            policy = google.policies[self.resource] = read_policy(google, self.resource)
-        return self._canonical(policy)
+    @property
+    def entry_of(self) -> str:
+        return f"policy of {self.resource}"
 
-    def create(self, google: Google) -> Self:
-        return self._grant(google)
+    @classmethod
+    def read_together(cls, google: Google, entries: Sequence[Self]) -> Sequence[Self]:
+        resource = entries[0].resource
+        with google.policy_lock(resource):
+            policy = google.policies[resource] = read_policy(google, resource)
+        return [entry._canonical(policy) for entry in entries]
 
-    def update(self, google: Google, actual: Self) -> Self:
-        return self._grant(google)
+    @classmethod
+    def write_together(cls, google: Google, entries: Sequence[Self]) -> Sequence[Self]:
+        policy = _change(google, entries, add_member)
+        return [entry._canonical(policy) for entry in entries]
 
-    def delete(self, google: Google) -> None:
-        with google.policy_lock(self.resource):
-            policy = read_policy(google, self.resource)
-            if remove_member(policy, self.role, self.member, self.condition):
-                self._write_policy(google, policy)
+    @classmethod
+    def delete_together(cls, google: Google, entries: Sequence[Self]) -> None:
+        _change(google, entries, remove_member)
+
+    def is_named_in(self, failure: Failure) -> bool:
+        is_for_one = isinstance(failure, GoogleError) and failure.status in {*BAD_REQUEST, "NOT_FOUND"}
+        return is_for_one and any(names(failure, name) for name in (self.member.partition(":")[2], self.role))
 
     @property
     def passing(self) -> tuple[Quirk, ...]:
@@ -140,17 +150,6 @@ class IamMember(Resource):
         )
         return (Failure(message, commands),)
 
-    def _grant(self, google: Google) -> Self:
-        with google.policy_lock(self.resource):
-            policy = google.policies.pop(self.resource, None)
-            # Written upon what was read for the plan; where that is old by now, Google refuses it with a conflict.
-            if policy is None or self._canonical(policy).granted:
-                policy = read_policy(google, self.resource)
-            if add_member(policy, self.role, self.member, self.condition):
-                policy = self._write_policy(google, policy)
-            google.policies[self.resource] = policy
-        return self._canonical(policy)
-
     def _canonical(self, policy: Policy) -> Self:
         return replace(
             self,
@@ -158,20 +157,46 @@ class IamMember(Resource):
             public=_public_grants(policy) if "/services/" in self.resource else (),
         )
 
-    def _write_policy(self, google: Google, policy: Policy) -> Policy:
-        from google.iam.v1 import iam_policy_pb2
 
-        policy.version = POLICY_VERSION
-        # Without a mask the API takes bindings and etag, and leaves the audit configuration as it is.
-        request = iam_policy_pb2.SetIamPolicyRequest(resource=self.resource, policy=policy)
-        try:
-            return google.write(google.policy_client(self.resource).set_iam_policy, request)
-        except GoogleError as error:
-            # Who may change certain roles alone is held against the policy as it is by now: what somebody else has
-            # granted since we read it would look as if we took it away.
-            if error.status != "PERMISSION_DENIED" or read_policy(google, self.resource).etag == policy.etag:
-                raise
-            raise GoogleError(error.method, "ABORTED", "The policy was changed in the meantime.") from error
+def _change(
+    google: Google, entries: Sequence[IamMember], change: Callable[[Policy, str, str, Condition | None], bool]
+) -> Policy:
+    """Change the one policy that all entries are of, and give it as it then is.
+
+    :param change: makes the change for one entry, in place, and says whether it was one.
+    """
+    resource = entries[0].resource
+
+    def changes(policy: Policy) -> bool:
+        return sum(change(policy, entry.role, entry.member, entry.condition) for entry in entries) > 0
+
+    with google.policy_lock(resource):
+        policy = google.policies.pop(resource, None)
+        # Written upon what was read last; where that is old by now, Google refuses it with a conflict.
+        is_changed = policy is not None and changes(policy)
+        if policy is None or not is_changed:
+            policy = read_policy(google, resource)
+            is_changed = changes(policy)
+        if is_changed:
+            policy = _write_policy(google, resource, policy)
+        google.policies[resource] = policy
+    return policy
+
+
+def _write_policy(google: Google, resource: str, policy: Policy) -> Policy:
+    from google.iam.v1 import iam_policy_pb2
+
+    policy.version = POLICY_VERSION
+    # Without a mask the API takes bindings and etag, and leaves the audit configuration as it is.
+    request = iam_policy_pb2.SetIamPolicyRequest(resource=resource, policy=policy)
+    try:
+        return google.write(google.policy_client(resource).set_iam_policy, request)
+    except GoogleError as error:
+        # Who may change certain roles alone is held against the policy as it is by now: what somebody else has
+        # granted since we read it would look as if we took it away.
+        if error.status != "PERMISSION_DENIED" or read_policy(google, resource).etag == policy.etag:
+            raise
+        raise GoogleError(error.method, "ABORTED", "The policy was changed in the meantime.") from error
 
 
 def read_policy(google: Google, resource: str) -> Policy:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Self, cast
 
 from octue_action.cancellation import Cancellation
 from octue_action.failure import Failure
 from octue_action.google import Google
-from octue_action.resource import Mark, Permissions, Resource
+from octue_action.quirks import Quirk
+from octue_action.resource import Entry, Mark, Permissions, Resource
 
 
 @dataclass
@@ -18,8 +19,9 @@ class Cloud:
     """What exists, and what was done to it."""
 
     things: dict[str, Thing] = field(default_factory=dict)
+    pages: dict[str, set[str]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
-    errors: dict[str, list[Failure]] = field(default_factory=dict)
+    errors: dict[str, Sequence[Failure | None]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     cancellation: Cancellation = field(default_factory=Cancellation)
     writes: int = 0
@@ -27,13 +29,18 @@ class Cloud:
     repeat = Google.repeat
     _waits = Google._waits
 
-    def call(self, verb: str, label: str) -> None:
+    def call(self, verb: str, label: str, texts: Sequence[str] = ()) -> None:
         with self.lock:
-            self.calls.append(f"{verb} {label}")
-            errors = self.errors.get(f"{verb} {label}", [])
-            error = errors.pop(0) if errors else None
+            self.calls.append(" ".join((verb, label, *sorted(texts))))
+            error, *self.errors[f"{verb} {label}"] = self.errors.get(f"{verb} {label}") or [None]
         if error is not None:
             raise error
+
+    def change(self, verb: str, page: str, texts: Sequence[str]) -> set[str]:
+        """A call that changes some lines of a page, and what is on the page, to be changed."""
+        self.call(verb, page, texts)
+        self.writes += 1
+        return self.pages.setdefault(page, set())
 
     @property
     def door(self) -> Google:
@@ -95,3 +102,60 @@ class Thing(Resource):
 
 def _cloud(google: Any) -> Cloud:
     return cast(Cloud, google)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line(Entry):
+    """A line of a page, whose lines are read, written and deleted together."""
+
+    kind: ClassVar[str] = "line"
+    title: ClassVar[str] = "Line"
+
+    text: Annotated[str, Mark.IDENTITY]
+    page: Annotated[str, Mark.IDENTITY] = "page"
+    is_written: bool = True
+    waited_for: Annotated[tuple[Quirk, ...], Mark.IDENTITY] = ()
+
+    @property
+    def name(self) -> str:
+        return self.text
+
+    @property
+    def console_url(self) -> str:
+        return f"https://console.example/{self.page}"
+
+    @property
+    def permissions(self) -> Permissions:
+        return Permissions(read=("pages.get",))
+
+    @property
+    def is_there(self) -> bool:
+        return self.is_written
+
+    @property
+    def entry_of(self) -> str:
+        return self.page
+
+    @property
+    def passing(self) -> tuple[Quirk, ...]:
+        return self.waited_for
+
+    def is_named_in(self, failure: Failure) -> bool:
+        return f" {self.text} " in failure.message
+
+    @classmethod
+    def read_together(cls, google: Google, entries: Sequence[Self]) -> Sequence[Self]:
+        cloud, page = _cloud(google), entries[0].page
+        cloud.call("read", page)
+        return [replace(entry, is_written=entry.text in cloud.pages.get(page, ())) for entry in entries]
+
+    @classmethod
+    def write_together(cls, google: Google, entries: Sequence[Self]) -> Sequence[Self]:
+        texts = _cloud(google).change("write", entries[0].page, [entry.text for entry in entries])
+        texts.update(entry.text for entry in entries)
+        return [replace(entry, is_written=entry.text in texts) for entry in entries]
+
+    @classmethod
+    def delete_together(cls, google: Google, entries: Sequence[Self]) -> None:
+        texts = _cloud(google).change("delete", entries[0].page, [entry.text for entry in entries])
+        texts.difference_update(entry.text for entry in entries)

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import pytest
 
@@ -13,8 +13,9 @@ from octue_action.failure import Failure, GoogleError
 from octue_action.google import Google
 from octue_action.plan import Action, make_destruction, make_plan
 from octue_action.quirks import Quirk
+from octue_action.resource import Resource
 from tests.clocks import SimulatedClock
-from tests.octue_action.fakes import Cloud, Thing
+from tests.octue_action.fakes import Cloud, Line, Thing
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def cloud() -> Cloud:
     return Cloud(cancellation=Cancellation(SimulatedClock()))
 
 
-def run(cloud: Cloud, *things: Thing) -> dict[str, Outcome]:
+def run(cloud: Cloud, *things: Resource) -> dict[str, Outcome]:
     told: list[Outcome] = []
     plan = make_plan(things, cloud.door, adopt=False)
     cloud.calls.clear()
@@ -603,3 +604,288 @@ def test_what_is_part_of_something_new_is_told_as_new_though_it_is_only_put_righ
 
     assert (outcomes["part"].status, outcomes["part"].change.action) == (Status.APPLIED, Action.CREATE)
     assert "update part" in cloud.calls
+
+
+def test_of_several_services_the_one_that_something_is_in_the_way_of_fails_untouched(cloud: Cloud) -> None:
+    cloud.things["b"] = Thing(thing_id="b", ours=False)
+    parts = [{"thing.a", "thing.b"}, {"thing.c"}]
+    plan = make_plan([Thing(thing_id=text) for text in "abc"], cloud.door, adopt=False, parts=parts)
+    cloud.calls.clear()
+
+    outcomes = named(apply(plan, cloud.door, lambda _: None))
+
+    assert cloud.calls == ["create c"]
+    assert {address: o.status for address, o in outcomes.items()} == {
+        "thing.a": Status.SKIPPED,
+        "thing.b": Status.FAILED,
+        "thing.c": Status.APPLIED,
+    }
+    assert outcomes["thing.a"].waited_on == ("Thing b",)
+    assert "exists already" in str(outcomes["thing.b"].failure)
+
+
+# What is written together
+
+
+def lines(*texts: str, **told: Any) -> list[Line]:
+    return [Line(text=text, depends_on=(f"thing.{text}",), **told) for text in texts]
+
+
+def refusal(text: str, why: str = "is not known") -> GoogleError:
+    return GoogleError("write_page", "INVALID_ARGUMENT", f"The line {text} {why}.")
+
+
+NOT_YET_KNOWN = Quirk("waiting", lambda failure: "is not known yet" in failure.message, 60.0)
+
+
+def written_by(cloud: Cloud) -> list[str]:
+    return [call for call in cloud.calls if call.startswith("write")]
+
+
+def test_entries_of_one_thing_are_read_in_one_request_and_written_in_one(cloud: Cloud) -> None:
+    wanted = lines(*"abc")
+
+    outcomes = run(cloud, *(Thing(thing_id=text) for text in "abc"), *wanted)
+    calls = list(cloud.calls)
+    plan = make_plan(wanted, cloud.door, adopt=False)
+
+    assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
+    assert [call for call in calls if "page" in call] == ["read page", "write page a b c"]
+    assert not plan.has_changes
+    assert cloud.calls.count("read page") == 2
+
+
+def test_entries_of_different_things_are_written_apart(cloud: Cloud) -> None:
+    run(cloud, Line(text="a", page="one"), Line(text="b", page="one"), Line(text="c", page="other"))
+
+    assert sorted(written_by(cloud)) == ["write one a b", "write other c"]
+
+
+def test_entries_are_written_when_all_that_any_of_them_waits_for_is_settled(cloud: Cloud) -> None:
+    class Slow(Thing):
+        def create(self, google: Google) -> Self:
+            google.cancellation.pause(3.0)
+            return super().create(google)
+
+    outcomes = carried_out(cloud, Thing(thing_id="a"), Slow(thing_id="b"), *lines(*"ab"))
+
+    assert written_by(cloud) == ["write page a b"]
+    assert cloud.calls.index("create b") < cloud.calls.index("write page a b")
+    assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
+
+
+def named(outcomes: tuple[Outcome, ...]) -> dict[str, Outcome]:
+    return {outcome.change.resource.address: outcome for outcome in outcomes}
+
+
+def carried_out(cloud: Cloud, *resources: Resource) -> dict[str, Outcome]:
+    plan = make_plan(resources, cloud.door, adopt=False)
+    cloud.calls.clear()
+    return named(apply(plan, cloud.door, lambda _: None))
+
+
+def test_an_entry_whose_dependency_has_failed_is_skipped_and_the_others_are_written(cloud: Cloud) -> None:
+    cloud.errors["create b"] = [Failure("no")]
+
+    outcomes = carried_out(cloud, *(Thing(thing_id=text) for text in "abc"), *lines(*"abc"))
+
+    assert written_by(cloud) == ["write page a c"]
+    assert outcomes["line.b"].status is Status.SKIPPED
+    assert outcomes["line.b"].waited_on == ("Thing b",)
+    assert [outcomes[f"line.{text}"].status for text in "ac"] == [Status.APPLIED] * 2
+
+
+def test_a_refusal_for_all_entries_is_one_failure_and_one_call(cloud: Cloud) -> None:
+    cloud.errors["write page"] = [GoogleError("write_page", "PERMISSION_DENIED", "no")] * 9
+
+    outcomes = carried_out(cloud, *lines(*"abcd"), Thing(thing_id="e", depends_on=("line.a",)))
+
+    (failure,) = {outcomes[f"line.{text}"].failure for text in "abcd"}
+    assert failure is not None
+    assert {outcomes[f"line.{text}"].status for text in "abcd"} == {Status.FAILED}
+    assert not any(outcomes[f"line.{text}"].has_written for text in "abcd")
+    assert outcomes["thing.e"].status is Status.SKIPPED
+    assert len(written_by(cloud)) == 1
+
+
+def test_an_entry_that_is_refused_for_itself_fails_and_the_others_are_written_at_once(cloud: Cloud) -> None:
+    cloud.errors["write page"] = [refusal("b"), refusal("d")]
+
+    outcomes = carried_out(cloud, *lines(*"abcd"))
+
+    assert written_by(cloud) == ["write page a b c d", "write page a c d", "write page a c"]
+    assert {text: outcomes[f"line.{text}"].status for text in "abcd"} == {
+        "a": Status.APPLIED,
+        "b": Status.FAILED,
+        "c": Status.APPLIED,
+        "d": Status.FAILED,
+    }
+    assert "The line b " in str(outcomes["line.b"].failure)
+    assert "The line d " in str(outcomes["line.d"].failure)
+    assert cloud.cancellation.now() == 0.0
+
+
+def test_an_entry_whose_refusal_passes_goes_its_own_way_and_the_others_wait_no_longer(cloud: Cloud) -> None:
+    cloud.errors["write page"] = [
+        refusal("b", "is not known yet"),
+        *[None] * 1,
+        *[refusal("b", "is not known yet")] * 5,
+    ]
+
+    outcomes = carried_out(cloud, *lines(*"abc", waited_for=(NOT_YET_KNOWN,)))
+
+    assert written_by(cloud) == ["write page a b c", "write page a c", *["write page b"] * 6]
+    assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
+    assert 0.0 < outcomes["line.a"].seconds <= quirks.FIRST_PAUSE < outcomes["line.b"].seconds
+    assert cloud.pages["page"] == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("what", ["The page", "Each of a b c "])
+def test_what_is_refused_for_all_entries_and_passes_is_waited_for_together(cloud: Cloud, what: str) -> None:
+    cloud.errors["write page"] = [GoogleError("write_page", "INVALID_ARGUMENT", f"{what} is not known yet.")] * 3
+
+    outcomes = carried_out(cloud, *lines(*"abc", waited_for=(NOT_YET_KNOWN,)))
+
+    assert written_by(cloud) == ["write page a b c"] * 4
+    assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
+
+
+def test_those_who_are_left_when_others_are_waited_for_in_vain_do_not_fail_with_them(cloud: Cloud) -> None:
+    texts = [f"t{number}" for number in range(40)]
+    impatient = Quirk("", NOT_YET_KNOWN.holds, 60.0, times=1)
+    cloud.errors["write page"] = [refusal(text, "is not known yet") for text in texts[:2]]
+
+    outcomes = carried_out(cloud, *lines(*texts, waited_for=(impatient,)))
+
+    assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
+
+
+def test_a_conflict_over_several_entries_is_begun_again_from_reading(cloud: Cloud) -> None:
+    conflict = GoogleError("write_page", "ABORTED", "concurrent changes")
+    cloud.errors["write page"] = [conflict, conflict]
+
+    outcomes = carried_out(cloud, *lines(*"ab"))
+
+    assert cloud.calls == ["read page", "write page a b"] * 3
+    assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
+
+
+def test_an_entry_that_somebody_else_has_written_meanwhile_is_told_as_unchanged(cloud: Cloud) -> None:
+    plan = make_plan(lines(*"abc"), cloud.door, adopt=False)
+    cloud.pages["page"] = {"b"}
+
+    outcomes = named(apply(plan, cloud.door, lambda _: None))
+
+    assert written_by(cloud) == ["write page a c"]
+    assert outcomes["line.b"].status is Status.UNCHANGED
+    assert [outcomes[f"line.{text}"].status for text in "ac"] == [Status.APPLIED] * 2
+    assert [outcomes[f"line.{text}"].has_written for text in "abc"] == [True, False, True]
+    assert [outcomes[f"line.{text}"].resource for text in "abc"] == lines(*"abc")
+
+
+def test_entries_whose_answer_was_lost_are_this_runs_and_are_not_written_again(cloud: Cloud) -> None:
+    class Lost(Line):
+        @classmethod
+        def write_together(cls, google: Google, entries: Sequence[Self]) -> Sequence[Self]:
+            super().write_together(google, entries)
+            raise LOST
+
+    outcomes = carried_out(cloud, Lost(text="a"), Lost(text="b"))
+
+    assert written_by(cloud) == ["write page a b"]
+    assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
+    assert {outcome.change.action for outcome in outcomes.values()} == {Action.UPDATE}
+    assert all(outcome.has_written for outcome in outcomes.values())
+
+
+def test_an_entry_that_has_become_somebody_elses_since_the_plan_is_left_alone(cloud: Cloud) -> None:
+    class Taken(Line):
+        @classmethod
+        def read_together(cls, google: Google, entries: Sequence[Self]) -> Sequence[Self]:
+            found = super().read_together(google, entries)
+            return [replace(it, ours=it.text != "b" or cloud.calls.count("read page") == 1) for it in found]
+
+    plan = make_plan([Taken(text=text) for text in "abc"], cloud.door, adopt=False)
+    outcomes = named(apply(plan, cloud.door, lambda _: None))
+
+    assert written_by(cloud) == ["write page a c"]
+    assert [outcomes[f"line.{text}"].status for text in "abc"] == [Status.APPLIED, Status.FAILED, Status.APPLIED]
+    assert "this workflow did not make it" in str(outcomes["line.b"].failure)
+    assert not outcomes["line.b"].has_written
+
+
+def test_an_entry_that_does_not_show_as_written_is_looked_after_by_itself(cloud: Cloud) -> None:
+    class Stale(Line):
+        @classmethod
+        def write_together(cls, google: Google, entries: Sequence[Self]) -> Sequence[Self]:
+            written = super().write_together(google, entries)
+            return [replace(it, is_written=it.text != "b" or len(entries) == 1) for it in written]
+
+    outcomes = carried_out(cloud, Stale(text="a"), Stale(text="b"))
+
+    assert [outcomes[f"line.{text}"].status for text in "ab"] == [Status.APPLIED, Status.UNCHANGED]
+    assert written_by(cloud) == ["write page a b"]
+
+
+def test_a_fault_in_writing_several_entries_is_a_failure_of_each(cloud: Cloud) -> None:
+    class Faulty(Line):
+        @classmethod
+        def write_together(cls, google: Google, entries: Sequence[Self]) -> Sequence[Self]:  # noqa: ARG003 - as Line's
+            raise LookupError("oh")
+
+    outcomes = carried_out(cloud, Faulty(text="a"), Faulty(text="b"), Thing(thing_id="c"))
+
+    assert [outcome.status for outcome in outcomes.values()] == [Status.FAILED, Status.FAILED, Status.APPLIED]
+    assert "LookupError: oh" in str(outcomes["line.a"].failure)
+
+
+def test_entries_are_told_as_unfinished_where_the_run_ends_while_they_are_written(cloud: Cloud) -> None:
+    class Ended(Line):
+        @classmethod
+        def write_together(cls, google: Google, entries: Sequence[Self]) -> Sequence[Self]:  # noqa: ARG003 - as Line's
+            google.cancellation.ask()
+            raise Cancelled(begun=True)
+
+    outcomes = carried_out(cloud, Ended(text="a"), Ended(text="b"))
+
+    assert [outcome.status for outcome in outcomes.values()] == [Status.UNFINISHED] * 2
+
+
+def test_an_entry_that_waits_for_what_another_one_is_needed_for_is_written_by_itself(cloud: Cloud) -> None:
+    first, middle = Line(text="a"), Thing(thing_id="m", depends_on=("line.a",))
+    last = Line(text="z", depends_on=("thing.m",))
+
+    outcomes = carried_out(cloud, first, middle, last)
+
+    assert written_by(cloud) == ["write page a", "write page z"]
+    assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
+
+
+def test_entries_are_deleted_together_and_before_what_they_name(cloud: Cloud) -> None:
+    things = [Thing(thing_id=text) for text in "abc"]
+    cloud.things, cloud.pages = {thing.name: thing for thing in things}, {"page": {"a", "b", "c", "theirs"}}
+    plan = make_destruction([*things, *lines(*"abc")], cloud.door, kept={})
+    cloud.calls.clear()
+    cloud.pages["page"].discard("b")  # by somebody else
+
+    outcomes = named(apply(plan, cloud.door, lambda _: None))
+
+    assert [call for call in cloud.calls if "page" in call] == ["read page", "delete page a c"]
+    assert all(cloud.calls.index("delete page a c") < cloud.calls.index(f"delete {text}") for text in "abc")
+    assert [outcomes[f"line.{text}"].status for text in "abc"] == [Status.APPLIED, Status.UNCHANGED, Status.APPLIED]
+    assert [outcomes[f"line.{text}"].resource for text in "ac"] == [None, None]
+    assert cloud.pages["page"] == {"theirs"}
+
+
+def test_of_entries_that_are_deleted_the_one_that_is_still_needed_stays_with_what_it_names(cloud: Cloud) -> None:
+    things = [Thing(thing_id=text) for text in "ab"]
+    users = [Thing(thing_id=f"user-{text}", depends_on=(f"line.{text}",)) for text in "ab"]
+    cloud.things, cloud.pages = {it.name: it for it in (*things, *users)}, {"page": {"a", "b"}}
+    cloud.errors["delete user-a"] = [Failure("no")]
+    plan = make_destruction([*things, *lines(*"ab"), *users], cloud.door, kept={})
+
+    outcomes = named(apply(plan, cloud.door, lambda _: None))
+
+    assert outcomes["line.a"].status is outcomes["thing.a"].status is Status.SKIPPED
+    assert cloud.pages["page"] == {"a"}
+    assert cloud.things.keys() == {"a", "user-a"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from collections.abc import Callable
@@ -28,6 +29,8 @@ from octue_action.cancellation import Cancellation, Cancelled
 from octue_action.clock import Clock
 from octue_action.failure import GoogleError
 from octue_action.google import Google
+from octue_action.rates import RATES, Limiters, Rate, Rates
+from octue_action.rest import RestRequest
 from tests.clocks import SimulatedClock
 
 CLIENTS = (
@@ -590,7 +593,7 @@ def test_every_client_speaks_to_the_emulator_and_to_nothing_else(
     assert targets == [emulator.address]
 
 
-def test_without_an_emulator_each_client_has_its_own_host_over_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_emulator_each_api_has_one_channel_to_its_own_host_over_tls(monkeypatch: pytest.MonkeyPatch) -> None:
     targets: list[str] = []
     secure_channel = grpc.secure_channel
 
@@ -610,8 +613,6 @@ def test_without_an_emulator_each_client_has_its_own_host_over_tls(monkeypatch: 
             "eventarc",
             "iam",
             "cloudresourcemanager",
-            "pubsub",
-            "run",
             "pubsub",
             "run",
             "logging",
@@ -643,3 +644,74 @@ def test_every_request_carries_the_token_and_a_deadline(google: Google, world: W
 def test_each_policy_has_one_lock(google: Google) -> None:
     assert google.policy_lock(PROJECT) is google.policy_lock(PROJECT)
     assert google.policy_lock(PROJECT) is not google.policy_lock("projects/other")
+
+
+# How fast
+
+
+ONE_A_MINUTE = Rates(Rate(per_minute=1, burst=1), Rate(per_minute=1, burst=1))
+
+
+def slowly(host: str, clock: Clock, google: Google, progress: Callable[[str], None] = lambda _: None) -> Google:
+    """The same door, for a run in which an API is asked once a minute."""
+    slow = Google(google._credentials, google._emulator, progress, Cancellation(clock))
+    slow._limiters = Limiters({host: ONE_A_MINUTE})
+    return slow
+
+
+@pytest.mark.parametrize("call", [read_policy, write_policy])
+def test_an_api_is_asked_no_faster_than_it_may_be(call: Callable[[Google], Any], google: Google) -> None:
+    clock, told = SimulatedClock(), list[str]()
+    slow = slowly("cloudresourcemanager.googleapis.com", clock, google, told.append)
+
+    for _ in range(3):
+        call(slow)
+
+    assert clock.waits == [60.0, 60.0]
+    assert told == ["Waiting, as cloudresourcemanager.googleapis.com is asked no faster than Google Cloud allows."]
+
+
+def test_lists_and_methods_over_http_take_turns_like_all_others(google: Google) -> None:
+    clock = SimulatedClock()
+    slow = slowly("pubsub.googleapis.com", clock, google)
+    for _ in range(2):
+        slow.list(slow.publisher.list_topics, pubsub.ListTopicsRequest(project=PROJECT))
+    assert clock.waits == [60.0]
+
+    slow = slowly("iam.googleapis.com", clock, google)
+    for _ in range(2):
+        request = RestRequest("GET", f"iam.googleapis.com/v1/{PROJECT}/locations/global/workloadIdentityPools/none")
+        with contextlib.suppress(GoogleError):  # the caller may not read it
+            slow.find(slow.rest("get_workload_identity_pool"), request)
+    assert clock.waits == [60.0, 60.0]
+
+
+def test_every_client_is_of_an_api_whose_rate_is_known(google: Google) -> None:
+    assert {door._host(getattr(google, client).__enter__, None) for client in CLIENTS} == set(RATES)
+
+
+def test_a_run_that_is_to_end_waits_for_no_turn(google: Google, world: World) -> None:
+    slow = slowly("cloudresourcemanager.googleapis.com", Clock(), google)
+    read_policy(slow)
+    before = len(world.requests)
+    threading.Timer(0.2, slow.cancellation.ask).start()
+
+    with pytest.raises(Cancelled) as caught:
+        read_policy(slow)
+
+    assert not caught.value.begun
+    assert len(world.requests) == before
+
+
+def test_what_a_refusal_tells_of_the_quota_is_kept_to(google: Google, fail: Fail) -> None:
+    told = {"quota_limit": "WriteRequestsPerMinutePerProject", "quota_limit_value": "6"}
+    detail = error_details_pb2.ErrorInfo(reason="RATE_LIMIT_EXCEEDED", domain="googleapis.com", metadata=told)
+    calls = fail("set", ApiError(grpc.StatusCode.RESOURCE_EXHAUSTED, "no", detail), 1)
+    clock = SimulatedClock()
+    door = by(clock, google)
+
+    for _ in range(3):
+        write_policy(door)
+
+    assert len(calls) == 4
+    assert clock.now() == pytest.approx(30.0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from octue_action.graph import walk
+from octue_action.graph import backwards, gathered, walk
 
 
 @st.composite
@@ -74,3 +74,46 @@ def test_an_exception_of_a_visit_is_raised() -> None:
 
     with pytest.raises(LookupError, match="a"):
         walk({"a": set(), "b": {"a"}}, visit)
+
+
+@given(acyclic_graphs())
+def test_a_graph_turned_round_twice_is_the_same(graph: dict[str, set[str]]) -> None:
+    assert backwards(backwards(graph)) == graph
+    assert {(on, node) for node, on_all in backwards(graph).items() for on in on_all} == {
+        (node, on) for node, on_all in graph.items() for on in on_all
+    }
+
+
+@given(acyclic_graphs(), st.data())
+def test_a_groups_turn_is_after_all_that_any_of_it_needs_and_before_each_of_it(
+    graph: dict[str, set[str]], data: st.DataObject
+) -> None:
+    kinds = {node: data.draw(st.sampled_from(["", "one", "other"])) for node in graph}
+    groups = {kind: [node for node in graph if kinds[node] == kind] for kind in ("one", "other")}
+    visited: list[str] = []
+
+    walk(gathered(graph, groups), visited.append)
+
+    assert sorted(visited) == sorted([*graph, *groups])
+    for name, nodes in groups.items():
+        turn = visited.index(name)
+        assert all(turn < visited.index(node) for node in nodes)
+        assert all(visited.index(on) < visited.index(node) for node in graph for on in graph[node])
+
+
+def test_a_group_waits_for_what_any_of_it_depends_on() -> None:
+    graph = {"a": {"x"}, "b": {"y"}, "x": set(), "y": set()}
+
+    assert gathered(graph, {"both": ["a", "b"]}) == {
+        "a": {"x", "both"},
+        "b": {"y", "both"},
+        "x": set(),
+        "y": set(),
+        "both": {"x", "y"},
+    }
+
+
+def test_a_group_does_not_wait_for_what_depends_on_one_of_it() -> None:
+    graph = {"a": {"x"}, "middle": {"a"}, "b": {"middle"}, "x": set()}
+
+    assert gathered(graph, {"both": ["a", "b"]})["both"] == {"x"}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated
@@ -8,9 +9,10 @@ from typing import Annotated
 import pytest
 
 from octue_action.deployment import ORDER
+from octue_action.failure import Failure
 from octue_action.plan import Action, make_destruction, make_plan
 from octue_action.resource import Mark
-from tests.octue_action.fakes import Cloud, Thing
+from tests.octue_action.fakes import Cloud, Line, Thing
 from tests.runs import PLAN
 
 
@@ -288,3 +290,91 @@ def test_what_is_owned_with_something_that_is_gone_already_is_deleted(cloud: Clo
     things = [Thing(thing_id="a"), Thing(thing_id="of a", owned_with="thing.a")]
 
     assert [c.action for c in make_destruction(things, cloud.door, kept={}).changes] == [Action.DELETE, Action.NO_OP]
+
+
+# Several services, something being in the way of one
+
+
+PARTS = ({"thing.a", "thing.b", "thing.shared"}, {"thing.c", "thing.d", "thing.shared"})
+
+
+def two_services() -> list[Thing]:
+    return [
+        Thing(thing_id="shared"),
+        Thing(thing_id="a", depends_on=("thing.shared",)),
+        Thing(thing_id="b", depends_on=("thing.a",)),
+        Thing(thing_id="c", depends_on=("thing.shared",)),
+        Thing(thing_id="d", depends_on=("thing.c",)),
+    ]
+
+
+def test_what_is_refused_of_one_of_several_services_leaves_out_what_is_that_ones_alone(cloud: Cloud) -> None:
+    cloud.things["b"] = Thing(thing_id="b", ours=False)
+
+    plan = make_plan(two_services(), cloud.door, adopt=False, parts=PARTS)
+
+    assert plan.refusals == ()
+    assert {c.resource.name: (c.action, c.reason) for c in plan.changes} == {
+        "shared": (Action.CREATE, ""),
+        "a": (Action.NO_OP, "something is in the way"),
+        "b": (Action.NO_OP, "something is in the way"),
+        "c": (Action.CREATE, ""),
+        "d": (Action.CREATE, ""),
+    }
+    assert [c.resource.name for c in plan.changes if c.refusal is not None] == ["b"]
+    assert plan.graph["thing.a"] == {"thing.shared", "thing.b"}
+    assert plan.graph["thing.b"] == set()
+
+
+def test_what_cannot_be_read_of_one_of_several_services_leaves_out_what_is_that_ones_alone(cloud: Cloud) -> None:
+    cloud.errors["read c"] = [failure := Failure("no")]
+
+    plan = make_plan(two_services(), cloud.door, adopt=False, parts=PARTS)
+
+    assert [c.resource.name for c in plan.changes if c.action is Action.CREATE] == ["shared", "a", "b"]
+    assert [c.refusal for c in plan.changes if c.refusal is not None] == [failure]
+
+
+@pytest.mark.parametrize("parts", [(), PARTS[:1], PARTS])
+def test_what_is_in_the_way_of_all_services_refuses_all(cloud: Cloud, parts: Sequence[set[str]]) -> None:
+    cloud.things["shared"] = Thing(thing_id="shared", ours=False)
+
+    plan = make_plan(two_services(), cloud.door, adopt=False, parts=parts)
+
+    assert len(plan.refusals) == 1
+    assert [c.resource.name for c in plan.changes if c.action is Action.CREATE] == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("parts", [(), PARTS[:1], PARTS])
+def test_what_cannot_be_read_and_all_services_need_is_raised(cloud: Cloud, parts: Sequence[set[str]]) -> None:
+    cloud.errors["read shared"] = [Failure("no")]
+
+    with pytest.raises(Failure, match="no"):
+        make_plan(two_services(), cloud.door, adopt=False, parts=parts)
+
+
+# What is read together
+
+
+def test_entries_of_one_thing_are_read_in_one_request_and_those_that_are_known_not_at_all(cloud: Cloud) -> None:
+    cloud.things["whole"] = Thing(thing_id="whole")
+    cloud.pages = {"page": {"a"}, "other": {"b"}}
+    known = Line(text="known")
+    resources = [
+        Thing(thing_id="whole"),
+        Line(text="a"),
+        known,
+        Line(text="new"),
+        Line(text="b", page="other", part_of="thing.whole"),
+        Line(text="c", page="third", part_of="thing.missing"),
+    ]
+
+    plan = make_plan(resources, cloud.door, adopt=False, known={known.address: known, "thing.missing": None})
+
+    assert sorted(cloud.calls) == ["read other", "read page", "read whole"]
+    assert [change.action for change in plan.changes] == [
+        *[Action.NO_OP] * 3,
+        Action.UPDATE,
+        Action.NO_OP,
+        Action.CREATE,
+    ]
