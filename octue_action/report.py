@@ -82,7 +82,7 @@ ICONS = {
 }
 """What stands before an outcome in a table."""
 
-_MOST_UNCHANGED = 29
+_MOST_UNCHANGED = 19
 """Resources that the log of a plan lists though nothing happens to them: those of one service, or of a project's set-up
 by ``bootstrap``, and not those of three services."""
 

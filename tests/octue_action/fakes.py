@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Self, cast
 
 from octue_action.cancellation import Cancellation
-from octue_action.failure import Failure
+from octue_action.failure import Failure, GoogleError
 from octue_action.google import Google
 from octue_action.quirks import Quirk
 from octue_action.resource import Entry, Mark, Permissions, Resource
@@ -20,6 +20,7 @@ class Cloud:
 
     things: dict[str, Thing] = field(default_factory=dict)
     pages: dict[str, set[str]] = field(default_factory=dict)
+    seen: dict[str, set[str]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     errors: dict[str, Sequence[Failure | None]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -37,10 +38,14 @@ class Cloud:
             raise error
 
     def change(self, verb: str, page: str, texts: Sequence[str]) -> set[str]:
-        """A call that changes some lines of a page, and what is on the page, to be changed."""
+        """A call that changes some lines of a page as it was read, and what is on the page, to be changed."""
         self.call(verb, page, texts)
+        there = self.pages.setdefault(page, set())
+        if there != self.seen.setdefault(page, set()):
+            raise GoogleError(f"{verb}_page", "ABORTED", "concurrent changes")
         self.writes += 1
-        return self.pages.setdefault(page, set())
+        self.seen[page] = there  # whatever is changed from now on
+        return there
 
     @property
     def door(self) -> Google:
@@ -147,7 +152,8 @@ class Line(Entry):
     def read_together(cls, google: Google, entries: Sequence[Self]) -> Sequence[Self]:
         cloud, page = _cloud(google), entries[0].page
         cloud.call("read", page)
-        return [replace(entry, is_written=entry.text in cloud.pages.get(page, ())) for entry in entries]
+        cloud.seen[page] = set(cloud.pages.get(page, ()))
+        return [replace(entry, is_written=entry.text in cloud.seen[page]) for entry in entries]
 
     @classmethod
     def write_together(cls, google: Google, entries: Sequence[Self]) -> Sequence[Self]:

@@ -14,11 +14,8 @@ import pytest
 from google.cloud import run_v2
 
 from emulator import faults
-from emulator.build_steps import Workspace, _build_options
 from emulator.errors import ApiError
 from emulator.faults import Fault
-from emulator.images import Image
-from emulator.instances import Instances
 from emulator.propagation import Propagation
 from emulator.rpc import Call
 from octue_action.cancellation import Cancellation
@@ -34,21 +31,12 @@ Begin = Callable[..., Job]
 
 
 @pytest.fixture
-def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
+def begin(tmp_path: Path) -> Iterator[Begin]:
     """Gives a job of a repository with so many services, in a cloud where nothing is really built or started."""
-
-    def build(steps: Workspace, _: object, arguments: list[str]) -> None:
-        image = Image(digest=f"sha256:{'0' * 64}", files=tmp_path, environment=tmp_path)
-        steps.images |= dict.fromkeys(_build_options(arguments).tag, image)
-
-    monkeypatch.setattr(Workspace, "_docker_build", build)
-    monkeypatch.setattr(Workspace, "_cloud_sdk", lambda *_: None)
-    monkeypatch.setattr("emulator.services.cloud_build._check_out", lambda *_: None)
-    monkeypatch.setattr(Instances, "check", lambda _: None)
     contexts: list[Any] = []
 
     def begin(count: int, **settings: Any) -> Job:
-        contexts.append(job_of_small_service(tmp_path, **settings))
+        contexts.append(job_of_small_service(tmp_path, hollow=True, **settings))
         job: Job = contexts[-1].__enter__()
         job.commit({"octue.yaml": octue_yaml(count)})
         return job
@@ -307,14 +295,16 @@ def test_a_service_that_is_not_ours_is_left_alone_and_the_others_are_deployed(be
 
 def test_what_cannot_be_read_of_one_service_leaves_the_others_alone(begin: Begin) -> None:
     job = begin(10)
-    job.world.faults.add(faults.denied("*ArtifactRegistry/GetRepository", skip=3))
+    assert deploy(job).code == 0
+    job.world.faults.add(faults.denied("google.pubsub.v1.Publisher/GetTopic", skip=3))
+    job.commit({"more.txt": "1"})
 
     run = deploy(job)
 
-    (left,) = everything(10) - services(job)
     assert run.code == 1
     assert len(run.errors) == 1
-    assert f"Image repository {left} failed" in run.stdout
-    held(job, 10, int(left[-2:]))
+    assert "Pub/Sub topic" in run.log.text
+    revisions = [values["revision"] for values in json.loads(run.outputs["services"]).values()]
+    assert sum("-00002-" in revision for revision in revisions) == 9
     assert deploy(job).code == 0
     held(job, 10)

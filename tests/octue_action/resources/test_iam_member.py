@@ -195,11 +195,10 @@ def test_what_somebody_grants_between_our_reading_and_our_writing_is_kept(
     google: Google, name: str, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = member(f"projects/{PROJECT}", name)
-    plan = make_plan([wanted], google, adopt=False)
     before = grants(policy_of(google, wanted))
     with monkeypatch.context() as patch:
         meddler = Meddler(google, world, patch, times=4)
-        (outcome,) = apply(plan, google, lambda _: None)
+        (outcome,) = apply(make_plan([wanted], google, adopt=False), google, lambda _: None)
     assert outcome.status is Status.APPLIED
     colleagues = {("roles/browser", "", f"user:colleague-{n}@example.com") for n in range(1, 5)}
     assert grants(policy_of(google, wanted)) == before | colleagues | {(ROLE, "", wanted.member)}
@@ -211,9 +210,9 @@ def test_a_policy_that_changes_without_pause_is_given_up(
 ) -> None:
     google.policies.clear()  # the others of this module go by what they have read
     google = Google(google._credentials, google._emulator, cancellation=Cancellation(SimulatedClock()))
-    plan = make_plan([member(f"projects/{PROJECT}", name)], google, adopt=False)
     with monkeypatch.context() as patch:
         meddler = Meddler(google, world, patch, times=1000)
+        plan = make_plan([member(f"projects/{PROJECT}", name)], google, adopt=False)
         (outcome,) = apply(plan, google, lambda _: None)
     assert outcome.status is Status.FAILED
     assert isinstance(outcome.failure, GoogleError)
