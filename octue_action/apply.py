@@ -200,18 +200,21 @@ def _outcomes_together(
     end = _tried(attempts.make, passing, about, google)
 
     def outcome(address: str) -> Outcome | None:
-        has_written = address in attempts.written
+        planned, has_written = ready[address], address in attempts.written
         if address in attempts.failures:
             failure = attempts.failures[address]
-            return Outcome(ready[address], Status.FAILED, end.seconds, failure=failure, has_written=has_written)
-        # What is told of one that was left out says nothing about those that are left.
-        if address not in attempts.changes or (end.failure is not None and end.failure is attempts.left_for):
+            return Outcome(planned, Status.FAILED, end.seconds, failure=failure, has_written=has_written)
+        change = attempts.changes.get(address)
+        if change is None:
             return None
-        change, status = attempts.changes[address], end.status
-        if status is Status.APPLIED and change.action is Action.NO_OP and not has_written:
-            status = Status.UNCHANGED
-        made = _told(ready[address], change, status, whole_changed=address in changed)
-        resource = attempts.resources.get(address) if end.failure is None else None
-        return Outcome(made, status, end.seconds, resource, end.failure, has_written=has_written)
+        if end.status is Status.APPLIED or change.action is Action.NO_OP:
+            is_unchanged = change.action is Action.NO_OP and not has_written
+            status = Status.UNCHANGED if is_unchanged else Status.APPLIED
+            made = _told(planned, change, status, whole_changed=address in changed)
+            return Outcome(made, status, end.seconds, attempts.resources[address], has_written=has_written)
+        # What is told of one that was left out says nothing about those that are left.
+        if end.failure is not None and end.failure is attempts.left_for:
+            return None
+        return Outcome(planned, end.status, end.seconds, failure=end.failure, has_written=has_written)
 
     return {address: it for address in ready if (it := outcome(address)) is not None}

@@ -133,7 +133,7 @@ class AttemptsTogether:
     def __init__(self, changes: Mapping[str, Change], google: Google, plan: Plan) -> None:
         self.changes = dict(changes)
         self.failures: dict[str, Failure] = {}
-        self.resources: dict[str, Resource] = {}
+        self.resources: dict[str, Resource | None] = {}
         self.written: set[str] = set()
         self.left_for: Failure | None = None
         self._google = google
@@ -164,8 +164,8 @@ class AttemptsTogether:
                 self.changes[address] = deletion(resource, actual)
                 continue
             self.changes[address] = compare(resource, actual)
-            for refusal in refusals_of(self.changes[address], actual, adopt=self._plan.adopt)[:1]:
-                self._fail(address, refusal)
+            if refusals := refusals_of(self.changes[address], actual, adopt=self._plan.adopt):
+                self._fail(address, refusals[0])
 
     def _write(self, todo: Mapping[str, Change]) -> None:
         entries, writes = _entries(todo), self._google.writes
@@ -174,8 +174,7 @@ class AttemptsTogether:
         finally:
             if self._google.writes > writes:
                 self.written |= todo.keys()
-        self.resources = {a: it for a, it in self.resources.items() if a not in todo}
-        self.resources |= {entry.address: entry for entry in written}
+        self.resources |= {**dict.fromkeys(todo), **{entry.address: entry for entry in written}}
         for entry in written:
             if diff(todo[entry.address].resource, entry):
                 del self.changes[entry.address]  # it goes its own way, which is patient with what does not show yet

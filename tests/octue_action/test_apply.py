@@ -328,6 +328,15 @@ def test_what_a_stranger_has_made_meanwhile_is_touched_only_where_it_may_be_adop
     assert adopt or "this workflow did not make it" in str(outcome.failure)
 
 
+def test_what_a_stranger_has_made_meanwhile_is_refused_also_where_it_is_as_it_should_be(cloud: Cloud) -> None:
+    class Late(Thing):
+        def create(self, google: Google) -> Self:  # noqa: ARG002 - as Thing's
+            cloud.things["a"] = Thing(thing_id="a", ours=False)
+            raise GoogleError("create_thing", "ALREADY_EXISTS", "it exists")
+
+    assert run(cloud, Late(thing_id="a"))["a"].status is Status.FAILED
+
+
 def test_what_exists_and_does_not_show_yet_is_waited_for(cloud: Cloud) -> None:
     exists = GoogleError("create_thing", "ALREADY_EXISTS", "it exists")
     cloud.errors["create a"] = [exists] * 5
@@ -702,6 +711,7 @@ def test_a_refusal_for_all_entries_is_one_failure_and_one_call(cloud: Cloud) -> 
 
     (failure,) = {outcomes[f"line.{text}"].failure for text in "abcd"}
     assert failure is not None
+    assert {outcomes[f"line.{text}"].resource for text in "abcd"} == {None}
     assert {outcomes[f"line.{text}"].status for text in "abcd"} == {Status.FAILED}
     assert not any(outcomes[f"line.{text}"].has_written for text in "abcd")
     assert outcomes["thing.e"].status is Status.SKIPPED
@@ -743,9 +753,12 @@ def test_an_entry_whose_refusal_passes_goes_its_own_way_and_the_others_wait_no_l
 @pytest.mark.parametrize("what", ["The page", "Each of a b c "])
 def test_what_is_refused_for_all_entries_and_passes_is_waited_for_together(cloud: Cloud, what: str) -> None:
     cloud.errors["write page"] = [GoogleError("write_page", "INVALID_ARGUMENT", f"{what} is not known yet.")] * 3
+    told: list[str] = []
+    cloud.progress = told.append
 
     outcomes = carried_out(cloud, *lines(*"abc", waited_for=(NOT_YET_KNOWN,)))
 
+    assert told == ["Line a and 2 more: waiting"]
     assert written_by(cloud) == ["write page a b c"] * 4
     assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
 
@@ -758,6 +771,81 @@ def test_those_who_are_left_when_others_are_waited_for_in_vain_do_not_fail_with_
     outcomes = carried_out(cloud, *lines(*texts, waited_for=(impatient,)))
 
     assert {outcome.status for outcome in outcomes.values()} == {Status.APPLIED}
+
+
+def test_of_those_who_are_refused_together_each_fails_or_waits_as_its_own_kind_of_refusal_has_it(cloud: Cloud) -> None:
+    wanted = [*lines(*"ab"), *lines("c", waited_for=(NOT_YET_KNOWN,))]
+    cloud.errors["write page"] = [GoogleError("write_page", "INVALID_ARGUMENT", "Each of b c is not known yet.")]
+
+    outcomes = carried_out(cloud, *wanted)
+
+    assert [outcomes[f"line.{text}"].status for text in "abc"] == [Status.APPLIED, Status.FAILED, Status.APPLIED]
+    assert written_by(cloud) == ["write page a b c", "write page a", "write page c"]
+    assert cloud.cancellation.now() > 0.0
+
+
+def test_entries_whose_dependencies_have_all_failed_are_all_skipped(cloud: Cloud) -> None:
+    cloud.errors |= {f"create {text}": [Failure("no")] for text in "ab"}
+
+    outcomes = carried_out(cloud, *(Thing(thing_id=text) for text in "ab"), *lines(*"ab"))
+
+    assert [outcomes[f"line.{text}"].status for text in "ab"] == [Status.SKIPPED] * 2
+
+
+def test_the_only_entry_whose_turn_comes_is_told_by_its_own_name(cloud: Cloud) -> None:
+    cloud.errors = {"create a": [Failure("no")], "write page": [refusal("b", "is not known yet")]}
+    told: list[str] = []
+    cloud.progress = told.append
+
+    outcomes = carried_out(cloud, *(Thing(thing_id=text) for text in "ab"), *lines(*"ab", waited_for=(NOT_YET_KNOWN,)))
+
+    assert told == ["Line b: waiting"]
+    assert outcomes["line.b"].status is Status.APPLIED
+
+
+def test_entries_that_are_as_they_should_be_are_not_looked_at_again(cloud: Cloud) -> None:
+    cloud.pages["page"] = {"a", "b"}
+
+    carried_out(cloud, *lines(*"ab"))
+
+    assert cloud.calls == []
+
+
+def test_entries_that_are_part_of_something_new_are_told_as_new(cloud: Cloud) -> None:
+    whole = Thing(thing_id="whole")
+    parts = [Line(text=text, part_of=whole.address, depends_on=(whole.address,)) for text in "ab"]
+
+    outcomes = carried_out(cloud, whole, *parts, Line(text="c"), Line(text="d"))
+
+    assert [outcomes[f"line.{text}"].change.action for text in "abcd"] == [Action.CREATE] * 2 + [Action.UPDATE] * 2
+
+
+def test_an_entry_that_is_as_it_should_be_does_not_fail_with_those_that_cannot_be_written(cloud: Cloud) -> None:
+    plan = make_plan(lines(*"abc"), cloud.door, adopt=False)
+    cloud.pages["page"] = {"b"}
+    cloud.errors["write page"] = [GoogleError("write_page", "PERMISSION_DENIED", "no")]
+
+    outcomes = named(apply(plan, cloud.door, lambda _: None))
+
+    assert [outcomes[f"line.{text}"].status for text in "abc"] == [Status.FAILED, Status.UNCHANGED, Status.FAILED]
+    assert outcomes["line.b"].failure is None
+
+
+def test_a_failure_after_a_lost_answer_may_have_changed_something(cloud: Cloud) -> None:
+    class LostOnce(Line):
+        @classmethod
+        def write_together(cls, google: Google, entries: Sequence[Self]) -> Sequence[Self]:
+            if not cloud.writes:
+                cloud.writes += 1
+                raise LOST
+            return super().write_together(google, entries)
+
+    cloud.errors["write page"] = [refusal("b")]
+
+    outcome = carried_out(cloud, LostOnce(text="a"), LostOnce(text="b"))["line.b"]
+
+    assert (outcome.status, outcome.has_written) == (Status.FAILED, True)
+    assert outcome.seconds > 0.0
 
 
 def test_a_conflict_over_several_entries_is_begun_again_from_reading(cloud: Cloud) -> None:
