@@ -823,7 +823,7 @@ def test_entries_that_are_part_of_something_new_are_told_as_new(cloud: Cloud) ->
 def test_an_entry_that_is_as_it_should_be_does_not_fail_with_those_that_cannot_be_written(cloud: Cloud) -> None:
     plan = make_plan(lines(*"abc"), cloud.door, adopt=False)
     cloud.pages["page"] = {"b"}
-    cloud.errors["write page"] = [GoogleError("write_page", "PERMISSION_DENIED", "no")]
+    cloud.errors["write page"] = [None, GoogleError("write_page", "PERMISSION_DENIED", "no")]  # first it is stale
 
     outcomes = named(apply(plan, cloud.door, lambda _: None))
 
