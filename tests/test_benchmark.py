@@ -41,7 +41,6 @@ FAST = Sample(
     depth=6,
     span=0.6,
     round_trip=0.1,
-    mean_latency=0.12,
     sign_in=0.3,
     reading=0.2,
     writing=0.5,
@@ -158,6 +157,16 @@ class TestWriting:
         ]
 
         assert writing_seconds(self.service, calls, {"o": 3.1}) == pytest.approx(2.1 + 0.2)
+
+    def test_a_policy_of_what_the_run_made_is_read_before_it_is_written(self) -> None:
+        grant = Node(address="g", method="SetIamPolicy", about="^p/services/a$", reads="GetIamPolicy")
+        write = call("SetIamPolicy", 2, 2.5, writes=True, about="p/services/a")
+        made = call("CreateService", 1, 1.2, writes=True, about="p/services/a")
+        of_the_plan = call("GetIamPolicy", 0, 0.9, about="p/services/a")
+        of_what_was_made = call("GetIamPolicy", 1.3, 1.6, about="p/services/a")
+
+        assert writing_seconds(grant, [of_the_plan, made, write], {}) == pytest.approx(0.5)
+        assert writing_seconds(grant, [made, of_what_was_made, write], {}) == pytest.approx(0.3 + 0.5)
 
     def test_that_it_was_told_late_does_not_count(self) -> None:
         calls = [

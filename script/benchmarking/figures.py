@@ -54,8 +54,8 @@ class Sample:
     :param conflicts: how many were refused for what the run itself did: ABORTED, ALREADY_EXISTS, RESOURCE_EXHAUSTED.
     :param depth: how many calls the longest chain has, each of which began after the one before had ended.
     :param span: seconds from the beginning of the first call to the answer of the last.
-    :param round_trip: median seconds that a call was on its way and back.
-    :param mean_latency: the same, in the mean: few calls take much longer than most.
+    :param round_trip: seconds that a call was on its way and back, in the mean: few take much longer than most, and
+        of calls that are made together the slowest counts.
     :param sign_in: seconds of the critical path, as the next two: ``paths.critical_path``.
     """
 
@@ -71,7 +71,6 @@ class Sample:
     depth: int
     span: float
     round_trip: float
-    mean_latency: float
     sign_in: float
     reading: float
     writing: float

@@ -8,6 +8,7 @@ from typing import Any
 
 from octue_action.deployment import desired
 from octue_action.existing import Existing
+from octue_action.resources.iam_member import IamMember
 from octue_action.settings import load
 from script.benchmarking.paths import Node
 
@@ -42,6 +43,7 @@ def graph(environment: Mapping[str, str]) -> list[Node]:
             method=_WRITTEN[resource.kind][0],
             about=_WRITTEN[resource.kind][1](resource),
             depends_on=resource.depends_on,
+            reads="GetIamPolicy" if isinstance(resource, IamMember) else "",
         )
         for address, resource in resources.items()
     ]

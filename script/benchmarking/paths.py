@@ -7,11 +7,12 @@ The critical path is what remains where a program costs nothing and knows before
    reading comes after that: a trigger's subscription is named by the trigger. Of what was read twice, the quicker one
    counts; of what was listed as well as read one by one, too.
 3. Write: the longest way through the graph, each resource from the call that makes it to its answer, or to the end of
-   the operation that the call began and the half of a round trip in which that is told. A resource that is not written
-   costs nothing. Nothing is written before all is read, as a plan is made and may be refused.
+   the operation that the call began and the half of a round trip in which that is told. A policy of something that the
+   run has made is read before, as no policy is written but upon the version that was read. A resource that is not
+   written costs nothing. Nothing is written before all is read, as a plan is made and may be refused.
 
-Reads between writes, repeated calls, pauses between two questions whether an operation is done, and the time of the
-process itself are none of it.
+Other reads between writes, repeated calls, pauses between two questions whether an operation is done, and the time of
+the process itself are none of it.
 """
 
 from __future__ import annotations
@@ -84,12 +85,14 @@ class Node:
     :param method: pattern of the short names of the methods that make or change it.
     :param about: pattern of what those calls are about.
     :param depends_on: addresses of the resources that must stand before.
+    :param reads: short name of the method whose answer is written upon; empty where there is none.
     """
 
     address: str
     method: str
     about: str
     depends_on: tuple[str, ...] = ()
+    reads: str = ""
 
     def is_written_by(self, call: Call) -> bool:
         """Whether a call has made or changed it."""
@@ -142,16 +145,27 @@ def _kind_seconds(reads: Iterable[Call], one: str, all_of_them: str) -> float:
     return min(ways, default=0.0)
 
 
-def writing_seconds(node: Node, calls: Iterable[Call], operations: Mapping[str, float]) -> float:
+def writing_seconds(node: Node, calls: Sequence[Call], operations: Mapping[str, float]) -> float:
     """From the call that wrote a resource, the last one that did, until its end is told; 0 where none did."""
-    write = next((call for call in reversed(list(calls)) if node.is_written_by(call)), None)
+    write = next((call for call in reversed(calls) if node.is_written_by(call)), None)
     if write is None:
         return 0.0
     if write.operation not in operations:
-        return write.seconds
+        return _read_before(node, write, calls) + write.seconds
     ended = operations[write.operation]
     tell = sorted((call for call in calls if _tells(call, write.operation) and call.ended >= ended), key=_end)
     return max(write.seconds, ended - write.began + (tell[0].latency / 2 if tell else 0.0))
+
+
+def _read_before(node: Node, write: Call, calls: Iterable[Call]) -> float:
+    """How long it took to read what a write is upon, where that was made by the run itself; else it is of the plan."""
+    made = min(call.began for call in calls if call.writes)
+    reads = [
+        call.seconds
+        for call in calls
+        if call.short == node.reads and re.search(node.about, call.about) and made < call.began < write.began
+    ]
+    return min(reads, default=0.0)
 
 
 def _end(call: Call) -> float:

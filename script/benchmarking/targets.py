@@ -82,7 +82,7 @@ TARGETS = (
     Target("no-op, no latency: times the bare import", lambda m: m.over_import(Row(False, ONE, "no-op")), 1.3),
     Target("fresh, latencies: times the critical path", lambda m: m.over_critical_path(Row(True, ONE, "fresh")), 1.08),
     Target(
-        "no-op, latencies: round trips of time, from the first to sign in to the last answer",
+        "no-op, latencies: round trips of time, from the first call that signs in to the last answer",
         lambda m: m.round_trips(Row(True, ONE, "no-op")),
         6,
     ),
