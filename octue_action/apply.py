@@ -184,15 +184,13 @@ def _outcomes_together(
 
     :returns: their outcomes, by address; what is not among them is left to be made, or skipped, by itself.
     """
-    before = {address: _before(plan, address, outcomes) for address in changes}
     ready = {
         address: change
         for address, change in changes.items()
-        if plan.graph[address] & plan.graph.keys() <= outcomes.keys() and not _broken(before[address])
+        if plan.graph[address] & plan.graph.keys() <= outcomes.keys() and not _broken(_before(plan, address, outcomes))
     }
     if not ready:
         return {}
-    changed = {address for address, change in ready.items() if _has_changed(change.resource.part_of, before[address])}
     attempts = AttemptsTogether(ready, google, plan)
     passing = dict.fromkeys(quirk for change in ready.values() for quirk in change.resource.passing)
     first, *others = (change.resource.label for change in ready.values())
@@ -208,9 +206,9 @@ def _outcomes_together(
         if change is None:
             return None
         if end.status is Status.APPLIED or change.action is Action.NO_OP:
-            is_unchanged = change.action is Action.NO_OP and not has_written
-            status = Status.UNCHANGED if is_unchanged else Status.APPLIED
-            made = _told(planned, change, status, whole_changed=address in changed)
+            status = Status.APPLIED if has_written else Status.UNCHANGED
+            # An entry is planned to be created only where what it is part of is.
+            made = _told(planned, change, status, whole_changed=True)
             return Outcome(made, status, end.seconds, attempts.resources[address], has_written=has_written)
         # What is told of one that was left out says nothing about those that are left.
         if end.failure is not None and end.failure is attempts.left_for:

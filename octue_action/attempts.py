@@ -164,8 +164,9 @@ class AttemptsTogether:
                 self.changes[address] = deletion(resource, actual)
                 continue
             self.changes[address] = compare(resource, actual)
-            if refusals := refusals_of(self.changes[address], actual, adopt=self._plan.adopt):
-                self._fail(address, refusals[0])
+            refusal = next(iter(refusals_of(self.changes[address], actual, adopt=self._plan.adopt)), None)
+            if refusal is not None:
+                self._fail(address, refusal)
 
     def _write(self, todo: Mapping[str, Change]) -> None:
         entries, writes = _entries(todo), self._google.writes

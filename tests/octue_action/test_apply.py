@@ -931,13 +931,16 @@ def test_a_fault_in_writing_several_entries_is_a_failure_of_each(cloud: Cloud) -
 def test_entries_are_told_as_unfinished_where_the_run_ends_while_they_are_written(cloud: Cloud) -> None:
     class Ended(Line):
         @classmethod
-        def write_together(cls, google: Google, entries: Sequence[Self]) -> Sequence[Self]:  # noqa: ARG003 - as Line's
+        def write_together(cls, google: Google, entries: Sequence[Self]) -> Sequence[Self]:
+            google.cancellation.pause(3.0)
+            cloud.writes += 1
             google.cancellation.ask()
-            raise Cancelled(begun=True)
+            raise Cancelled(begun=len(entries) > 1)
 
     outcomes = carried_out(cloud, Ended(text="a"), Ended(text="b"))
 
     assert [outcome.status for outcome in outcomes.values()] == [Status.UNFINISHED] * 2
+    assert [(outcome.seconds, outcome.has_written) for outcome in outcomes.values()] == [(3.0, True)] * 2
 
 
 def test_an_entry_that_waits_for_what_another_one_is_needed_for_is_written_by_itself(cloud: Cloud) -> None:
