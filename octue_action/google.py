@@ -99,7 +99,10 @@ class Google:
         self.policies: dict[str, Policy] = {}
         """The IAM policies as they were last seen, by resource; read and written under ``policy_lock``."""
         self.subscriptions: dict[str, str] = {}
-        """The subscription that Eventarc last told for a trigger, by the trigger's full name, for one reading of it."""
+        """The subscription that Eventarc last told for a trigger, by the trigger's full name, for one reading of it.
+
+        Empty where it told none.
+        """
 
     @functools.cached_property
     def run(self) -> ServicesClient:

@@ -32,7 +32,8 @@ LEFT_OUT = (
     r"google\.api_core\.operations_v1\.transports\.rest(_asyncio)?",
     r"grpc\.aio",
     r"grpc_status\._async",
-    r"asyncio",  # what grpcio itself is made with imports it
+    # What grpcio is made with imports it, for its own asyncio half.
+    r"asyncio",
     # Warnings about old versions, for which all that is installed is looked through; ours are pinned.
     r"google\.api_core\._python_(package|version)_support",
 )

@@ -64,9 +64,9 @@ RATES: Mapping[str, Rates] = {
     "logging.googleapis.com": Rates(Rate.within(60)),
     # cloud.google.com/pubsub/quotas: 6,000 operations of an administrator, as all of these are.
     "pubsub.googleapis.com": Rates(Rate.within(6_000)),
-    # cloud.google.com/run/quotas says that there are limits for each region; how many requests they are differs from
-    # project to project. New ones have been seen with 600 reads and 30 writes, others with 3,000 and 180: two writes of
-    # each of a hundred services are more than that, and then the refusal says which it is.
+    # cloud.google.com/run/quotas says that there are limits for each region, and where a project's own are shown: they
+    # differ. A new project was reported with 600 reads and 30 writes. A hundred services write two hundred times; the
+    # first refusal says what the quota is.
     "run.googleapis.com": Rates(UNPUBLISHED, Rate(per_minute=180, burst=180)),
     # cloud.google.com/service-usage/docs has no figure.
     "serviceusage.googleapis.com": Rates(UNPUBLISHED, UNPUBLISHED),

@@ -62,7 +62,9 @@ class PubsubSubscription(Resource):
         from google.pubsub_v1.types import pubsub
 
         # What was told a moment ago is told once: who reads again, asks again.
-        told = google.subscriptions.pop(self.trigger, "") or self._ask(google)
+        told = google.subscriptions.pop(self.trigger, None)
+        if told is None:
+            told = self._ask(google)
         if not told:
             return None
         request = pubsub.GetSubscriptionRequest(subscription=_full_name(told, self.trigger))

@@ -87,11 +87,22 @@ def outcomes_of(deployment: Deployment, kind: str, failure: Failure | None = Non
     ]
 
 
+def resources_of(deployments: Sequence[Deployment]) -> list[Resource]:
+    """All that belongs to them, what they share once."""
+    return list({it.address: it for deployment in deployments for it in deployment.resources}.values())
+
+
 def each(deployments: Sequence[Deployment], kinds: Sequence[str]) -> list[Outcome]:
-    return [it for d, kind in zip(deployments, kinds, strict=True) for it in outcomes_of(d, kind)]
+    """What becomes of each; of what they share, what is said of the first."""
+    every: dict[str, Outcome] = {}
+    for deployment, kind in zip(deployments, kinds, strict=True):
+        for it in outcomes_of(deployment, kind):
+            every.setdefault(it.change.resource.address, it)
+    return list(every.values())
 
 
 def plan_of(deployments: Sequence[Deployment], *, refused: bool = False) -> Plan:
-    refusals = [Failure(f"The {it.label} exists already.", "adopt: true") for d in deployments for it in d.resources]
-    changes = tuple(compare(it, None) for deployment in deployments for it in deployment.resources)
+    resources = resources_of(deployments)
+    refusals = [Failure(f"The {it.label} exists already.", "adopt: true") for it in resources]
+    changes = tuple(compare(it, None) for it in resources)
     return Plan(changes, tuple(refusals) if refused else ())

@@ -13,7 +13,7 @@ from octue_action.failure import Failure
 from octue_action.outputs import outputs, refused_outputs
 from octue_action.plan import Action, Plan, compare
 from octue_action.runner import OUTPUTS_SIZE, size_of
-from tests.octue_action.services import Services, each, outcome, plan_of
+from tests.octue_action.services import Services, each, outcome, plan_of, resources_of
 from tests.runs import PLAN
 
 SINGLE = (
@@ -67,7 +67,7 @@ def test_the_outputs_of_however_many_services_are_no_more_than_github_takes(serv
     assert size_of(told) <= OUTPUTS_SIZE
     plan = json.loads(told["plan"])
     PLAN.validate(plan)
-    assert len(plan["changes"]) == 10 * number
+    assert len(plan["changes"]) == 7 * number + 3
     assert ("fields_left_out" in plan) == (number == 100)
     assert len(json.loads(told["services"])) == number
 
@@ -75,7 +75,7 @@ def test_the_outputs_of_however_many_services_are_no_more_than_github_takes(serv
 def test_where_the_plan_would_be_too_long_what_differs_is_told_before_what_is_new(hundred: list[Deployment]) -> None:
     changed = hundred[0].service
     changes = tuple(
-        compare(it, replace(changed, concurrency=3) if it is changed else None) for d in hundred for it in d.resources
+        compare(it, replace(changed, concurrency=3) if it is changed else None) for it in resources_of(hundred)
     )
 
     plan = json.loads(outputs(hundred, Plan(changes))["plan"])
@@ -86,7 +86,7 @@ def test_where_the_plan_would_be_too_long_what_differs_is_told_before_what_is_ne
 
 def test_where_even_that_is_too_long_no_field_is_told(hundred: list[Deployment]) -> None:
     actual = {d.service.address: replace(d.service, image="x" * 3_000) for d in hundred}
-    plan = Plan(tuple(compare(it, actual.get(it.address)) for d in hundred for it in d.resources))
+    plan = Plan(tuple(compare(it, actual.get(it.address)) for it in resources_of(hundred)))
 
     told = outputs(hundred, plan)
 

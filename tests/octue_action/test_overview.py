@@ -21,8 +21,9 @@ from octue_action.markdown import fitted
 from octue_action.plan import Action, Change, Plan, compare, deletion, refusals_of
 from octue_action.resources.cloud_run_service import CloudRunService, Memory
 from octue_action.resources.container_image import ContainerImage
+from octue_action.resources.pubsub_topic import PubsubTopic
 from octue_action.runner import Runner
-from tests.octue_action.services import COMMIT, crash, each, outcome, outcomes_of, plan_of
+from tests.octue_action.services import COMMIT, crash, each, outcome, outcomes_of, plan_of, resources_of
 from tests.octue_action.test_report import check, hostile
 
 MIB = 1024 * 1024
@@ -40,7 +41,7 @@ def test_the_page_of_three_services_is_that_of_a_plan(three: list[Deployment]) -
     standing = {it.address: it for it in three[2].resources} | {
         it.address: changed if it is three[1].service else it for it in three[1].resources
     }
-    plan = Plan(tuple(compare(it, standing.get(it.address)) for d in three for it in d.resources))
+    plan = Plan(tuple(compare(it, standing.get(it.address)) for it in resources_of(three)))
 
     check("three_planned.md", overview.plan_page(plan, three))
     check("three_drifted.md", overview.drift_page(plan, three, COMMIT))
@@ -48,16 +49,16 @@ def test_the_page_of_three_services_is_that_of_a_plan(three: list[Deployment]) -
 
 def test_the_page_of_three_services_that_are_destroyed(three: list[Deployment]) -> None:
     outcomes = []
-    for deployment in three:
-        for resource in reversed(deployment.resources):
-            if resource.part_of is not None or isinstance(resource, ContainerImage):
-                continue
-            change = deletion(resource, None if deployment is three[2] else resource)
-            if resource is deployment.topic:
-                change = Change(resource, Action.NO_OP, reason="its askers know it; `delete_topic: true` deletes it")
-            is_deleted = change.action is Action.DELETE
-            status = Status.APPLIED if is_deleted else Status.UNCHANGED
-            outcomes.append(Outcome(change, status, 1.25 if is_deleted else 0.0))
+    for resource in reversed(resources_of(three)):
+        if resource.part_of is not None or isinstance(resource, ContainerImage):
+            continue
+        is_gone = resource in three[2].resources and resource not in three[0].resources
+        change = deletion(resource, None if is_gone else resource)
+        if isinstance(resource, PubsubTopic):
+            change = Change(resource, Action.NO_OP, reason="its askers know it; `delete_topic: true` deletes it")
+        is_deleted = change.action is Action.DELETE
+        status = Status.APPLIED if is_deleted else Status.UNCHANGED
+        outcomes.append(Outcome(change, status, 1.25 if is_deleted else 0.0))
 
     check("three_destroyed.md", overview.deployment_page(three, outcomes, 9.0, deed=report.DESTRUCTION))
 
@@ -143,12 +144,12 @@ def test_failures_of_different_kinds_are_told_one_by_one(three: list[Deployment]
 
 
 def hundred_failed(deployments: Sequence[Deployment]) -> str:
-    outcomes = [
-        it
+    outcomes = {
+        it.change.resource.address: it
         for number, deployment in enumerate(deployments)
         for it in outcomes_of(deployment, "failed", crash(f"{number}", lines=50, width=1_000))
-    ]
-    return overview.deployment_page(deployments, outcomes, 1.0)
+    }
+    return overview.deployment_page(deployments, list(outcomes.values()), 1.0)
 
 
 PAGES: dict[str, Callable[[list[Deployment]], str]] = {
@@ -284,8 +285,8 @@ def test_a_service_of_which_something_was_made_before_the_run_ended_is_not_finis
 def test_the_longest_chain_of_its_changes_is_how_long_a_service_took(three: list[Deployment]) -> None:
     page = overview.deployment_page(three, each(three, ["created", "unchanged", "unchanged"]), 1.0)
 
-    # The repository, the trigger, the image, the service, its invoker, the carrier and its subscription.
-    assert "<td>8.8 s</td>" in page
+    # The account, the service, its invoker, the carrier and its subscription; the image is not this service's alone.
+    assert "<td>6.2 s</td>" in page
 
 
 def test_of_a_service_that_was_changed_in_part_the_rest_is_counted(three: list[Deployment]) -> None:
@@ -296,7 +297,7 @@ def test_of_a_service_that_was_changed_in_part_the_rest_is_counted(three: list[D
     page = overview.deployment_page(three, outcomes, 1.0)
 
     assert "1 changed, 2 unchanged." in page
-    assert "\n\n9 others are as they were.\n\n" in page
+    assert "\n\n6 others are as they were.\n\n" in page
 
 
 def test_a_service_whose_own_things_were_skipped_is_counted_among_those_that_failed(three: list[Deployment]) -> None:

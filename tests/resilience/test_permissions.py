@@ -134,7 +134,8 @@ def test_of_each_mode_just_the_missing_permission_is_named(worlds: Worlds, mode:
         succeeded(cloud.deploy({**inputs, "mode": mode}))
 
 
-@pytest.mark.parametrize("permission", sorted(permissions.PLAN))
+# A trigger is read by itself only where it changes while a run is under way: else what was listed is enough.
+@pytest.mark.parametrize("permission", sorted({*permissions.PLAN} - {"eventarc.triggers.get"}))
 def test_a_plan_needs_no_more_than_to_read(worlds: Worlds, permission: str) -> None:
     # Topics are listed where nothing says on which one the service is asked.
     with worlds.fresh("empty" if permission == "pubsub.topics.list" else "complete") as cloud:
