@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-
-import jsonschema
+from typing import TYPE_CHECKING, Any
 
 from octue_action.document import Node, Position, parse
 from octue_action.keys import KEYS, Schema
+from octue_action.octue_yaml import JsonSchemaValueException, validate
 from octue_action.problems import Given, InvalidSettings, Problem, perhaps, shown
+
+if TYPE_CHECKING:
+    import jsonschema
 
 MAXIMUM_PROBLEMS = 50
 """More than anybody corrects at a time; a file with more is not an octue.yaml."""
@@ -51,7 +55,21 @@ def file_schema(service: Schema) -> Schema:
 
 SCHEMA = file_schema(SERVICE_SCHEMA)
 
-_VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+@functools.cache
+def _validator() -> jsonschema.Draft202012Validator:
+    import jsonschema
+
+    return jsonschema.Draft202012Validator(SCHEMA)
+
+
+def _violations(plain: Any) -> Iterator[jsonschema.ValidationError]:
+    """What is wrong, of a file in which something is: that alone takes the library that can say it."""
+    try:
+        validate(plain)  # type: ignore[no-untyped-call]  # it is made, without types
+    except JsonSchemaValueException:
+        yield from _validator().iter_errors(plain)
+
 
 _Path = tuple[str | int, ...]
 
@@ -97,7 +115,7 @@ def read(data: bytes, file: str) -> Configuration:
         return Configuration(problems=(empty,), is_whole=False)
     problems: list[Problem] = []
     wrong: set[_Path] = set()
-    for violation in itertools.islice(_VALIDATOR.iter_errors(root.plain()), MAXIMUM_PROBLEMS):
+    for violation in itertools.islice(_violations(root.plain()), MAXIMUM_PROBLEMS):
         path = tuple(violation.absolute_path)
         wrong.add(path)
         problems.extend(_problems(violation, path, root, file))

@@ -1,13 +1,17 @@
-"""What is published of octue.yaml, from the action's own table of its keys: a JSON Schema and a page to read."""
+"""What is made of the table of the keys of octue.yaml: a JSON Schema, a page to read, and a quick check."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import fastjsonschema
+
 from octue_action import document, values
+from octue_action.configuration import SCHEMA as WHOLE
 from octue_action.configuration import SERVICE_SCHEMA, file_schema
 from octue_action.keys import KEYS, NAME_BESIDE_NAMESPACE, NO_EFFECT, Key, Schema
 from script.releasing.checkout import ACTION, current_version
@@ -15,6 +19,7 @@ from script.releasing.checkout import ACTION, current_version
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = Path("docs/octue.schema.json")
 PAGE = Path("docs/SCHEMA.md")
+CHECK = Path("octue_action/octue_yaml.py")
 
 ADDRESS = f"https://raw.githubusercontent.com/{ACTION}/{current_version(ROOT).major_tag}/{SCHEMA}"
 """Where the schema of this major version can be had."""
@@ -259,9 +264,35 @@ def _written(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+_CHECK = '''\
+"""Whether octue.yaml is as its schema says. Made by script/schema of octue_action/keys.py: not to be edited.
+
+To import jsonschema, which can say what is wrong, takes a tenth of a run that has nothing to do.
+"""
+
+
+class JsonSchemaValueException(ValueError):
+    """The file is not as its schema says."""
+
+
+class JsonSchemaValuesException(JsonSchemaValueException):
+    """The same, for several reasons."""
+
+
+'''
+
+
+def check() -> str:
+    """A module whose ``validate`` raises where an octue.yaml is not as the schema of the action says."""
+    # The keywords of that schema mean the same in the draft that the generator knows.
+    schema = {**WHOLE, "$schema": "http://json-schema.org/draft-07/schema#"}
+    made = str(fastjsonschema.compile_to_code(schema, use_default=False, use_formats=False, detailed_exceptions=False))
+    return _CHECK + re.sub(r"^(VERSION = .*|from fastjsonschema import .*)\n", "", made, flags=re.MULTILINE)
+
+
 def files() -> dict[Path, str]:
-    """What is published, by the place in the repository."""
-    return {SCHEMA: json.dumps(published(), indent=2, ensure_ascii=False) + "\n", PAGE: page()}
+    """What is made, by the place in the repository."""
+    return {SCHEMA: json.dumps(published(), indent=2, ensure_ascii=False) + "\n", PAGE: page(), CHECK: check()}
 
 
 def main() -> None:

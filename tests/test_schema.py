@@ -21,7 +21,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from jsonschema.validators import extend
 
-from octue_action import values
+from octue_action import configuration, octue_yaml, values
 from octue_action.keys import KEYS, Schema
 from octue_action.problems import InvalidSettings, Problem, Rejected
 from octue_action.settings import load
@@ -241,6 +241,23 @@ FILES = (
     | SERVICES.map(lambda it: {key: value for key, value in it.items() if key != "name"})
     | ANYTHING
 )
+
+
+@given(FILES)
+@example({**BASE, "name": "sum\n"})
+@example({**BASE, "cpus": True})
+@hypothesis_settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_the_quick_check_passes_no_file_that_the_schema_refuses(content: object) -> None:
+    try:
+        octue_yaml.validate(content)  # type: ignore[no-untyped-call]  # it is made, without types
+    except octue_yaml.JsonSchemaValueException:
+        return
+    jsonschema.Draft202012Validator(configuration.SCHEMA).validate(content)
+
+
+@pytest.mark.parametrize("content", [BASE, {"services": [BASE] * 100}, {**BASE, "cpus": 0.5, "memory": "1Gi"}])
+def test_a_right_file_is_known_to_be_without_the_library_that_can_say_what_is_wrong(content: object) -> None:
+    octue_yaml.validate(content)  # type: ignore[no-untyped-call]  # it is made, without types
 
 
 @given(FILES)
