@@ -38,7 +38,7 @@ POLL_SECONDS, POLL_SHARE = 0.2, 0.06
 It ends somewhere within a pause: so to notice that costs 100 ms or 3 % on average, whatever it is and takes.
 """
 
-FIRST_POLL_SECONDS, FIRST_POLL_GROWTH = 0.02, 5.0
+FIRST_POLL_SECONDS, FIRST_POLL_GROWTH = 0.005, 5.0
 """The first pause, and by how much the next ones are longer until they are those above."""
 
 TOO_LONG = 1

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from octue_action import names, permissions
-from octue_action.catalogue import CONDITIONS, SETUP_URL
-from octue_action.diagnosis import member, who
 from octue_action.failure import Failure, GoogleError
 from octue_action.graph import walk
 from octue_action.plan import Action, Change, Plan, compare, deletion
@@ -120,14 +118,14 @@ def notices(plan: Plan, google: Google, settings: Settings, on_project: frozense
         )
     if on_project is None and plan.has_changes:
         yield (
-            f"{who(settings.caller)} has permissions in the project {project} that Google Cloud does not tell: what it "
+            f"{_who(settings)} has permissions in the project {project} that Google Cloud does not tell: what it "
             "may not do is refused in its turn, and not told beforehand."
         )
     unexplained = [Lack(Need(it), "") for it in permissions.EXPLAIN if on_project is not None and it not in on_project]
     if plan.has_changes and unexplained:
         commands = "\n".join(_grants(unexplained, google.policies.get(f"projects/{project}"), settings))
         yield (
-            f"{who(settings.caller)} may not read logs in the project {project} ({', '.join(permissions.EXPLAIN)}): if "
+            f"{_who(settings)} may not read logs in the project {project} ({', '.join(permissions.EXPLAIN)}): if "
             f"a build or a container fails, this run cannot show why. To allow it:\n{commands}"
         )
 
@@ -273,7 +271,15 @@ def _disabled_api(error: GoogleError) -> str:
 # What is told
 
 
+def _who(settings: Settings) -> str:
+    from octue_action.diagnosis import who
+
+    return who(settings.caller)
+
+
 def _told(lacks: Sequence[Lack], apis: Sequence[str], google: Google, settings: Settings) -> Failure:
+    from octue_action.catalogue import SETUP_URL
+
     project = settings.project_id
     said = []
     if apis:
@@ -281,7 +287,7 @@ def _told(lacks: Sequence[Lack], apis: Sequence[str], google: Google, settings: 
     if lacks:
         listed = "\n".join(f"- {lack.need.permission}, {lack.purpose}" for lack in lacks)
         said.append(
-            f"{who(settings.caller)} may not do all that this run needs in the project {project}. It lacks:\n{listed}"
+            f"{_who(settings)} may not do all that this run needs in the project {project}. It lacks:\n{listed}"
         )
     policy = google.policies.get(f"projects/{project}")
     if lacks and not _own_roles(policy, settings):
@@ -305,6 +311,9 @@ def _grants(lacks: Sequence[Lack], policy: Policy | None, settings: Settings) ->
 
     :param policy: the project's; None where it may not be seen.
     """
+    from octue_action.catalogue import CONDITIONS
+    from octue_action.diagnosis import member
+
     project = settings.project_id
     caller = shlex.quote(member(settings.caller, project))
     commands, rest = [], []
@@ -328,6 +337,8 @@ def _grants(lacks: Sequence[Lack], policy: Policy | None, settings: Settings) ->
 
 def _extend_role(lacking: Sequence[str], policy: Policy | None, settings: Settings) -> list[str]:
     """The commands that add permissions to the caller's own role, or make one where it has none."""
+    from octue_action.diagnosis import member
+
     project = settings.project_id
     caller = shlex.quote(member(settings.caller, project))
     listed = ",".join(lacking)

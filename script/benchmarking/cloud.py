@@ -20,7 +20,7 @@ from typing import Any
 
 from script.benchmarking import graph
 from script.benchmarking.figures import Sample
-from script.benchmarking.paths import Call, Node, critical_path, depth
+from script.benchmarking.paths import Call, Node, critical_path, depth, waited_for
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 REPOSITORY = "octue/measured"
@@ -227,7 +227,7 @@ def sample(
         conflicts=sum(call.status in _CONFLICTS for call in calls),
         depth=depth(calls),
         span=max(call.ended for call in calls) - min(call.began for call in calls),
-        round_trip=statistics.fmean(call.latency for call in calls),
+        round_trip=statistics.fmean(call.seconds for call in waited_for(calls)),
         sign_in=path.sign_in,
         reading=path.reading,
         writing=path.writing,

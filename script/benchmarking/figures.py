@@ -54,8 +54,8 @@ class Sample:
     :param conflicts: how many were refused for what the run itself did: ABORTED, ALREADY_EXISTS, RESOURCE_EXHAUSTED.
     :param depth: how many calls the longest chain has, each of which began after the one before had ended.
     :param span: seconds from the beginning of the first call to the answer of the last.
-    :param round_trip: seconds that a call was on its way and back, in the mean: few take much longer than most, and
-        of calls that are made together the slowest counts.
+    :param round_trip: seconds that a call took for which the last answer had to wait, in the mean: of those that were
+        made together it is the slowest.
     :param sign_in: seconds of the critical path, as the next two: ``paths.critical_path``.
     """
 

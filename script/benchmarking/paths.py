@@ -197,6 +197,19 @@ def longest_way(seconds: Mapping[str, float], depends_on: Mapping[str, Iterable[
     return max(best.values(), default=(0.0, ()))
 
 
+def waited_for(calls: Iterable[Call]) -> list[Call]:
+    """The calls for which the last answer had to wait, the first of them last: each was answered before the next began.
+
+    Of those that were made together it is the slowest.
+    """
+    left = sorted(calls, key=_end)
+    chain: list[Call] = []
+    while left:
+        chain.append(left[-1])
+        left = [call for call in left if call.ended <= chain[-1].began]
+    return chain
+
+
 def depth(calls: Iterable[Call]) -> int:
     """How many calls the longest chain has, each of which began after the one before had ended."""
     length, end = 0, float("-inf")

@@ -1,12 +1,21 @@
 from __future__ import annotations
 
-from dataclasses import replace
+import importlib
+import pkgutil
+import typing
+from dataclasses import fields, replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from octue_action.resource import FieldChange, diff, is_ours
+from octue_action import resources
+from octue_action.resource import FieldChange, Resource, diff, is_ours, marks_of
 from tests.octue_action.fakes import Thing
+
+for module in pkgutil.iter_modules(resources.__path__):
+    importlib.import_module(f"{resources.__name__}.{module.name}")
+KINDS = [kind for kind in [Thing, *Resource.__subclasses__()] if hasattr(kind, "kind")]
 
 maps = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["1", "2"]))
 
@@ -85,3 +94,11 @@ def test_a_thing_is_ours_only_when_every_ownership_label_agrees() -> None:
     assert is_ours({key: value for key, value in wanted.items() if key != "team"}, wanted)
     assert not is_ours({**wanted, "github-repository-id": "2"}, wanted)
     assert not is_ours({}, wanted)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_the_marks_of_each_field_are_those_of_its_annotation(kind: type[Resource]) -> None:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    expected = {field.name: frozenset(getattr(hints[field.name], "__metadata__", ())) for field in fields(kind)}
+
+    assert {field.name: marks_of(field.type) for field in fields(kind)} == expected
