@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from script.benchmarking import growth
 from script.benchmarking.cloud import Unmeasurable
 from script.benchmarking.measuring import all_worlds, measure, quick_worlds
 from script.benchmarking.table import as_json, as_markdown
@@ -21,9 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :returns: 0, or with ``--check`` 1 where a limit is broken, or 2 where nothing could be measured.
     """
     given = _parser().parse_args(arguments)
+    if given.growth:
+        print(growth.as_markdown(list(growth.measure(given.rounds, _say))))
+        return 0
     worlds = quick_worlds() if given.quick else all_worlds(given.services, given.rounds, given.rounds_of_many)
     try:
-        measured = measure(worlds, with_gcloud=given.gcloud, say=lambda text: print(text, file=sys.stderr, flush=True))
+        measured = measure(worlds, with_gcloud=given.gcloud, say=_say)
     except (Unmeasurable, OSError, subprocess.SubprocessError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -37,6 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for it in broken:
         print(f"{it.what}: {it.figure:g}, and {it.allowed:g} at most", file=sys.stderr)
     return 1 if broken else 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         metavar="MARGIN",
         help="exit with 1 where a limit is broken; limits of what is not counted are multiplied by MARGIN before",
+    )
+    parser.add_argument(
+        "--growth", action="store_true", help="measure what grows with the project's policy and with revisions, alone"
     )
     parser.add_argument("--gcloud", action="store_true", help="measure gcloud's commands for the same, too")
     return parser

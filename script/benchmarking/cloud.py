@@ -119,6 +119,11 @@ class Cloud:
         """Deploy with nothing to do, by ``docker run`` of an image of the action."""
         return self._measured("deploy", image)
 
+    def timed(self, mode: str) -> tuple[float, int]:
+        """Run the action in a mode, and give how many seconds it took, and how many requests it made."""
+        measured = self._measured(mode)
+        return measured.seconds, measured.requests
+
     @property
     def url(self) -> str:
         """Where the emulator is reached over HTTP."""
@@ -133,16 +138,18 @@ class Cloud:
         """What git says in the repository."""
         return git(self._folder / "repository", *words)
 
-    def ask(self, page: str, body: Mapping[str, Any] | None = None, token: str = "") -> Any:
+    def ask(self, page: str, body: Mapping[str, Any] | None = None, token: str = "", *, verb: str = "") -> Any:
         """What a page of the emulator says, or one of an API.
 
-        :param body: where it is posted to.
+        :param body: what it is given.
         :param token: an access token.
+        :param verb: of HTTP; where it is empty, GET, or POST with a body.
         """
         request = urllib.request.Request(  # noqa: S310 - loopback
             f"{self.url}/{page}",
             json.dumps(body).encode() if body is not None else None,
             {"Content-Type": "application/json", "Authorization": f"Bearer {token}"},
+            method=verb or None,
         )
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
             return json.load(answer)
