@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from octue_action.deployment import ORDER
-from script.benchmarking import graph
+from script.benchmarking import graph, growth
 from script.benchmarking.cloud import container_command, make_repository, write_octue_yaml
 from script.benchmarking.figures import Measured, Row, Sample, Spread
 from script.benchmarking.measuring import all_worlds, quick_worlds
@@ -309,6 +309,18 @@ def test_the_page_and_the_json_have_every_row_and_every_target() -> None:
     assert content["rows"][0]["samples"][0]["seconds"] == 1.0
 
 
+def test_the_page_about_performance_has_the_tables_that_are_printed_today() -> None:
+    found = measured({Row(latencies, 100, "fresh"): [FAST] for latencies in (False, True)})
+    printed = as_markdown(found, verdicts(found))
+    heads = [line for line in printed.splitlines() if line.startswith("| ") and "services" in line.split("|")[2]]
+    page = (ROOT / "docs" / "performance.md").read_text()
+
+    assert len(heads) == 3
+    assert [head for head in heads if head not in page] == []
+    assert [it.what for it in verdicts(found) if f"| {it.what} |" not in page] == []
+    assert "| What grows | how many | median, s | requests |" in page
+
+
 def test_rows_of_a_hundred_services_are_measured_in_fewer_rounds() -> None:
     rounds = {(it.services, it.latencies): it.rounds for it in all_worlds([1, 100], 5, 2)}
 
@@ -366,6 +378,22 @@ def test_the_container_gets_the_steps_variables_and_not_the_machines(
 
 
 # The whole
+
+
+def test_what_grows_is_measured_with_so_many_members_and_revisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(growth, "MEMBERS", (30,))
+    monkeypatch.setattr(growth, "REVISIONS", (4,))
+
+    figures = list(growth.measure(1, lambda _: None))
+
+    assert [(what.partition(",")[0], number) for what, number, _, _ in figures] == [
+        ("Fresh deployment", 30),
+        ("The same commit again", 30),
+        ("Rollback", 4),
+        ("The deployment after it", 4),
+    ]
+    assert all(seconds > 0.1 for _, _, seconds, _ in figures)
+    assert "| Rollback, revisions of the service | 4 |" in growth.as_markdown(figures)
 
 
 def test_it_measures_the_action_and_says_so(tmp_path: Path) -> None:

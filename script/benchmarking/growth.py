@@ -13,7 +13,7 @@ from script.benchmarking.cloud import Cloud, cloud
 MEMBERS = (10, 500, 1_490)
 """Members of the project's policy; Google Cloud takes 1,500."""
 
-REVISIONS = (2, 100, 1_000)
+REVISIONS = (3, 100, 1_000)
 """Revisions of the service; Cloud Run keeps a thousand."""
 
 _PROJECT = "my-project"
@@ -65,7 +65,8 @@ def _cloud() -> Iterator[Cloud]:
 def _with_members(number: int) -> tuple[tuple[float, int], tuple[float, int]]:
     """A first deployment, and another one, in a project in whose policy there are so many."""
     with _cloud() as made:
-        policy = made.ask(f"{_POLICY}:getIamPolicy", {}, made.owners_token)
+        version = {"options": {"requestedPolicyVersion": 3}}
+        policy = made.ask(f"{_POLICY}:getIamPolicy", version, made.owners_token)
         there = sum(len(binding["members"]) for binding in policy["bindings"])
         members = [f"user:person-{n}@example.com" for n in range(number - there)]
         policy["bindings"].append({"role": "roles/viewer", "members": members or ["user:person@example.com"]})
