@@ -163,7 +163,8 @@ class Cloud:
         action = [*PYTHON, str(ROOT / "entrypoint.py")]
         command = container_command(image, environment, self._folder) if image else action
         before, cpu = len(self.ask("emulator/requests")), _cpu_seconds(self._process.pid)
-        done = run(command, environment, self._folder)
+        engine = {name: value for name, value in os.environ.items() if name.startswith("DOCKER_")} if image else {}
+        done = run(command, environment | engine, self._folder)
         cpu = _cpu_seconds(self._process.pid) - cpu
         if done.code:
             raise Unmeasurable(f"The action ended with {done.code} in mode {mode}:\n{done.output[-4000:]}")
