@@ -29,6 +29,8 @@ REPOSITORY = "octue/wind-yield"
 WIND_SPEEDS = [4.0, 7.5, 11.0, 14.0, 9.0, 2.0]
 QUESTION = {"hourly_wind_speeds": WIND_SPEEDS, "rated_power": 3.0}
 MOST_REQUESTS = 45
+"""Of a first deployment, beside those that look whether a build or another operation has ended."""
+LOOKS = ("CloudBuild/GetBuild", "Operations/GetOperation", "Operations/WaitOperation")
 
 ESSENTIALS = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
 
@@ -175,7 +177,7 @@ class Run:
     :param outputs: by name.
     :param log: what it wrote.
     :param summary: Markdown.
-    :param requests: how many requests it made.
+    :param requests: how many requests it made, beside ``LOOKS``.
     :param writes: how many of them can change something.
     """
 
@@ -235,12 +237,17 @@ class Cloud:
         expect(ended == code, f"the action ended with exit code {ended}, not {code}")
         made = [request for request in self._get("emulator/requests")[before:] if self._is_the_actions(request)]
         writes = [request["method"] for request in made if request["writes"]]
-        print(f"({time.monotonic() - start:.1f} s, {len(made)} requests, {len(writes)} of them writes)")
+        looks = [request for request in made if request["method"].endswith(LOOKS)]
+        counted = len(made) - len(looks)
+        print(
+            f"({time.monotonic() - start:.1f} s, {counted} requests, {len(writes)} of them writes, "
+            f"and {len(looks)} looks whether something had ended)"
+        )
         return Run(
             read_outputs(files["GITHUB_OUTPUT"]),
             log,
             files["GITHUB_STEP_SUMMARY"].read_text(),
-            len(made),
+            counted,
             len(writes),
         )
 
