@@ -22,7 +22,12 @@ PROJECT_VARIABLE = "CLOUDSDK_CORE_PROJECT"
 
 _POLL_SECONDS = 0.05
 _NOT_FOUND = 404
-_FORMATS = {"none": "", "value(metadata.name)": "{name}", "value(status.url)": "{uri}"}
+_FORMATS = {
+    "none": "",
+    "value(metadata.name)": "{name}",
+    "value(status.url)": "{uri}",
+    "value(spec.template.spec.containers[0].image)": "{image}",
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -68,7 +73,8 @@ def _describe(name: str, output_format: str) -> None:
     service = _call("GET", name)
     if service is None:
         _fail("gcloud.run.services.describe", f"Cannot find service [{_short(name)}]")
-    text = _FORMATS[output_format].format(name=_short(name), uri=service.get("uri", ""))
+    image = service["template"]["containers"][0]["image"]
+    text = _FORMATS[output_format].format(name=_short(name), uri=service.get("uri", ""), image=image)
     if text:
         print(text)
 

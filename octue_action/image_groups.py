@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from octue_action.configuration import ServiceConfiguration
 from octue_action.github_context import GitHubContext
-from octue_action.problems import Findings, Given
+from octue_action.keys import KEY_OF_INPUT, default_of
+from octue_action.problems import Findings, Given, Problem
 from octue_action.service_settings import Recipe, ServiceReader, ServiceSettings
 
 _OF_CHOSEN = frozenset({"service_name", "dockerfile", "branch_pattern"})
@@ -32,6 +33,25 @@ class ImageGroups:
     def namesakes(self) -> frozenset[str]:
         """The services whose names images have."""
         return frozenset(group[0] for group in self.groups)
+
+
+def inputs_unknown_to_others(
+    configured: Sequence[ServiceConfiguration], chosen: Collection[ServiceConfiguration], given: Mapping[str, Given]
+) -> Iterator[Problem]:
+    """The inputs by which some services would be built otherwise than octue.yaml says, where it has others, too.
+
+    A step for the others would take them for services that are built in the same way, and deploy their image.
+    """
+    if len(chosen) >= len(configured):
+        return
+    for name in ("dockerfile", "branch_pattern"):
+        key = KEY_OF_INPUT[name]
+        said = {it.settings[key].text if key in it.settings else default_of(key) for it in chosen}
+        if name in given and said != {given[name].text}:
+            yield given[name].problem(
+                f"Input `{name}` is for some of the services of octue.yaml, and a step for the others would not know.",
+                f"`{key}` of these services in octue.yaml",
+            )
 
 
 def image_groups(

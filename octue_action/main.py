@@ -78,6 +78,7 @@ def _run(settings: Settings, runner: Runner, cancellation: Cancellation, start: 
             prepared = pool.submit(_prepare, settings, signing_in.credentials, runner, cancellation)
             signing_in.wait()
         runner.info(f"Signed in as {settings.deployer_service_account or 'this repository'}.")
+    cancellation.check()  # whose connections may be closed by then
     google = prepared.result()
 
     from octue_action import modes

@@ -11,6 +11,7 @@ TOPIC_PREFIX = "octue.services."
 
 _HASH_LENGTH = 8
 _ACCOUNT_MINIMUM, _ACCOUNT_MAXIMUM = 6, 30
+_TRIGGER_MAXIMUM = 64
 _LOOKS_HASHED = re.compile(r"-[0-9a-f]{8}\Z")
 
 
@@ -89,8 +90,14 @@ def image_service(region: str, project_id: str, reference: str) -> str:
 
 
 def build_trigger(service: str) -> str:
-    """The Cloud Build trigger's name; legal because a service's name is (letters, digits, hyphens, under 64)."""
-    return service
+    """The Cloud Build trigger's name, of at most 64 characters, as a service's has.
+
+    Only where previews of several services share one, that of the first of them and the suffix may be longer.
+    """
+    if len(service) <= _TRIGGER_MAXIMUM:
+        return service
+    digest = hashlib.sha256(service.encode()).hexdigest()[:_HASH_LENGTH]
+    return f"{service[: _TRIGGER_MAXIMUM - _HASH_LENGTH - 1].rstrip('-')}-{digest}"
 
 
 def eventarc_trigger(service: str) -> str:

@@ -195,7 +195,7 @@ def drift_page(plan: Plan, deployments: Sequence[Deployment], commit: str) -> st
         parts.append(_Part(deployment, 0 if own else 1, icon, word, details=details))
     reasons, more = _reasons(plan)
     return page(
-        f"<h2>⚠️ {sum(bool(own) for own in split.own)} of {len(deployments)} services: drift</h2>",
+        f"<h2>⚠️ {_of(sum(bool(own) for own in split.own), len(deployments))}: drift</h2>",
         f"This is not {wanted} it. Nothing was changed: a deployment changes it.",
         *reasons,
         _overview(("", "Service", "What is there"), parts),
@@ -380,12 +380,17 @@ def _heading(
         touched = sum(
             part.rank in {_ATTENTION.index(Status.FAILED), _ATTENTION.index(Status.SKIPPED)} for part in parts
         )
-        return f"<h2>❌ {touched} of {every} services: the {deed.noun} failed</h2>"
+        return f"<h2>❌ {_of(touched, every)}: the {deed.noun} failed</h2>"
     if any(outcome.is_cut_short for outcome in outcomes):
         return f"<h2>⏹️ {every} services: the {deed.noun} {ended}</h2>"
     if any(outcome.status is Status.APPLIED for outcome in outcomes):
         return f"<h2>✅ {every} services {deed.done}</h2>"
     return f"<h2>✅ {every} services: there was nothing to do</h2>"
+
+
+def _of(some: int, every: int) -> str:
+    """How many services something is about; where it is about none by itself, it is about what they share."""
+    return f"{some} of {every} services" if some else f"What {every} services share"
 
 
 def _counted(parts: Sequence[_Part]) -> str:

@@ -2,10 +2,9 @@
 
 A run that has nothing to do is mostly importing. Each generated client brings an asyncio client and two more
 transports, and each package all of its services and messages; the collector of cyclic garbage looks through all of it
-again and again, and finds nothing. What ``install`` spares is half of such a run: docs/performance.md has the figures,
-and ``script/benchmark`` measures them anew. No library is changed: a module that is left out is not looked for, and a
-name that is not asked for is not imported. ``tests/octue_action/test_pruned_imports.py`` holds it against the pinned
-versions.
+again and again, and finds nothing. With all of it such a run takes more than twice as long: docs/performance.md has the
+figures, and ``script/benchmark`` measures them anew. No library is changed: a module that is left out is not looked
+for, and a name that is not asked for is not imported. The tests hold it against the versions that are pinned.
 """
 
 from __future__ import annotations
@@ -42,6 +41,13 @@ LEFT_OUT = (
 OF_KEYS = (r"google\.auth\.crypt\.(es|es256|rsa)",)
 """What signs with a key, for which all of cryptography is imported; only a credentials file can have a key."""
 
+CREDENTIALS_VARIABLES = (
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE",
+    "GOOGLE_GHA_CREDS_PATH",
+)
+"""Where google-github-actions/auth says which credentials file it has made."""
+
 _GENERATED = re.compile(r"google\.(?!api_core\.)(?:\w+\.)*\w+_v\d+(?:\.types)?")
 """Packages that are made by Google's generator, and say themselves what may be imported later."""
 
@@ -52,7 +58,8 @@ def install(environment: Mapping[str, str]) -> None:
     :param environment: says whether there is a credentials file.
     """
     gc.disable()
-    left_out = LEFT_OUT if "GOOGLE_APPLICATION_CREDENTIALS" in environment else (*LEFT_OUT, *OF_KEYS)
+    has_file = any(environment.get(variable) for variable in CREDENTIALS_VARIABLES)
+    left_out = LEFT_OUT if has_file else (*LEFT_OUT, *OF_KEYS)
     sys.meta_path.insert(0, _Pruner(left_out))
 
 

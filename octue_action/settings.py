@@ -12,7 +12,7 @@ from octue_action import configuration, github_context, inputs, names, values, w
 from octue_action.configuration import Configuration, ServiceConfiguration
 from octue_action.document import MAXIMUM_BYTES
 from octue_action.github_context import GitHubContext
-from octue_action.image_groups import image_groups
+from octue_action.image_groups import image_groups, inputs_unknown_to_others
 from octue_action.inputs import INPUTS, Input
 from octue_action.keys import KEYS
 from octue_action.problems import (
@@ -26,6 +26,7 @@ from octue_action.problems import (
     rejection,
     shown,
 )
+from octue_action.pruned_imports import CREDENTIALS_VARIABLES
 from octue_action.service_settings import ServiceReader, ServiceSettings
 from octue_action.values import Mode, RegionPolicy, SecretReference
 
@@ -43,13 +44,6 @@ __all__ = [
     "Settings",
     "load",
 ]
-
-CREDENTIALS_VARIABLES = (
-    "GOOGLE_APPLICATION_CREDENTIALS",
-    "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE",
-    "GOOGLE_GHA_CREDS_PATH",
-)
-"""Where google-github-actions/auth says which credentials file it has made."""
 
 EMULATOR_VARIABLE = "GOOGLE_CLOUD_EMULATOR_HOST"
 
@@ -153,6 +147,7 @@ def load(environment: Mapping[str, str]) -> Settings:
     chosen = _choose(given, configured, findings)
     _refuse_shared(given, chosen, findings)
     readers = [ServiceReader(given, it, github, findings) for it in chosen]
+    findings.add(*inputs_unknown_to_others(configured.services if configured else (), chosen, given))
     groups = image_groups(configured.services if configured else (), chosen, given, github)
     services = tuple(groups.joined(it.read()) for it in readers)
     findings.add(*_collisions(services, readers))

@@ -31,6 +31,9 @@ AT_ONCE = 8
 
 LOGGING = "CLOUD_LOGGING_ONLY"
 
+_IMAGE = "value(spec.template.spec.containers[0].image)"
+"""What gcloud is to show of a service: the image that it runs."""
+
 NEVER = "^$"
 """A branch pattern that matches no branch: a trigger that only the action runs."""
 
@@ -249,15 +252,22 @@ class BuildTrigger(Resource):
         return self._update_script_for_all(tagged) if self.also_updated else self._update_script_for_one(tagged)
 
     def _update_script_for_all(self, tagged: str) -> str:
-        """What updates several services, some at a time; those behind one that fails are tried all the same."""
+        """What updates several services, some at a time; those behind one that fails are tried all the same.
+
+        One that runs another image was given that by a step of its own, or has yet to be moved by the next deployment.
+        """
         where = f'"$$1" --region={self.location} --project={self.project_id}'
         return (
             f'if [ "${{{UPDATES_SERVICE}}}" != "true" ]; then\n'
             '  echo "The deployment that runs this build updates the services."; exit 0\n'
             "fi\n"
             "update() {\n"
-            f"  if found=$$(gcloud run services describe {where} --quiet 2>&1); then\n"
-            f"    gcloud run services update {where} --image={tagged} --quiet\n"
+            f"  if found=$$(gcloud run services describe {where} --format='{_IMAGE}' --quiet 2>&1); then\n"
+            f'    if [[ "$$found" == *"{self.image}"[:@]* ]]; then\n'
+            f"      gcloud run services update {where} --image={tagged} --quiet\n"
+            "    else\n"
+            '      echo "$$1 runs another image, and keeps it: $$found"\n'
+            "    fi\n"
             '  elif [[ "$$found" == *"Cannot find service"* ]]; then\n'
             '    echo "There is no service $$1 yet: the first deployment makes it."\n'
             "  else\n"

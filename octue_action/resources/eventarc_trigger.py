@@ -107,6 +107,7 @@ class EventarcTrigger(Resource):
     def delete(self, google: Google) -> None:
         from google.cloud import eventarc_v1
 
+        google.subscriptions.pop(self.resource_name, None)  # which goes with it
         operation = google.remove(
             google.eventarc.delete_trigger, eventarc_v1.DeleteTriggerRequest(name=self.resource_name, etag=self.etag)
         )

@@ -23,6 +23,7 @@ from emulator.rpc import SYSTEM
 from emulator.world import World
 from octue_action.deployment import desired
 from octue_action.existing import Existing
+from octue_action.problems import InvalidSettings
 from octue_action.resource import Resource
 from octue_action.resources.artifact_repository import ArtifactRepository
 from octue_action.resources.build_trigger import BuildTrigger
@@ -237,17 +238,29 @@ def test_what_else_is_wrong_with_a_service_of_another_run_is_no_matter(
     assert service.built_together == (SUM, PRODUCT)
 
 
-def test_a_dockerfile_that_an_input_names_is_that_of_the_services_of_this_run_alone(
+@pytest.mark.parametrize("chosen", [SUM, PRODUCT, f"{SUM},{PRODUCT}"])
+@pytest.mark.parametrize(
+    ("name", "text", "key"), [("dockerfile", "mean.Dockerfile", "dockerfile_path"), ("branch_pattern", "^x$", "")]
+)
+def test_how_some_services_are_built_stands_where_a_step_for_the_others_sees_it(
+    repository: dict[str, str], workspace: Path, chosen: str, name: str, text: str, key: str
+) -> None:
+    (workspace / "octue.yaml").write_text(octue_yaml(*SERVICES, own=()))
+    given = {f"INPUT_{name.upper()}": text}
+    with pytest.raises(InvalidSettings) as refused:
+        load(repository | given | {"INPUT_SERVICES": chosen})
+    (problem,) = refused.value.problems
+    assert problem.expected == f"`{key or name}` of these services in octue.yaml"
+
+
+def test_an_input_that_says_what_octue_yaml_says_or_is_for_all_services_is_right(
     repository: dict[str, str], workspace: Path
 ) -> None:
-    (workspace / "octue.yaml").write_text(octue_yaml(SUM, PRODUCT, MEAN, own=()))
-    own = {"dockerfile": "mean.Dockerfile"}
-    assert addresses(built(repository, MEAN, **own)[MEAN])[0] == f"artifact_repository.{MEAN}"
-    for name in (SUM, PRODUCT):
-        assert addresses(built(repository, name)[name])[0] == f"artifact_repository.{SUM}"
-    of_two = built(repository, PRODUCT, MEAN, **own)
-    assert of_two[PRODUCT] == of_two[MEAN]
-    assert addresses(of_two[MEAN])[0] == f"artifact_repository.{PRODUCT}"
+    (workspace / "octue.yaml").write_text(octue_yaml(*SERVICES))
+    assert built(repository, MEAN, dockerfile="mean.Dockerfile") == built(repository, MEAN)
+    assert built(repository, SUM, dockerfile="Dockerfile") == built(repository, SUM)
+    of_all = built(repository, dockerfile="mean.Dockerfile")
+    assert of_all[SUM] == of_all[MEAN] == of_all[PRODUCT]
 
 
 def test_one_service_of_several_can_be_chosen_by_its_name_alone(repository: dict[str, str], workspace: Path) -> None:

@@ -156,3 +156,11 @@ def test_an_image_says_after_which_service_it_is_called(service: str, project: s
 )
 def test_an_image_that_is_called_otherwise_says_nothing(reference: str) -> None:
     assert names.image_service("europe-west1", "my-project", reference) == ""
+
+
+@given(st.text("abc-", min_size=1, max_size=120))
+def test_a_build_triggers_name_is_never_longer_than_cloud_build_allows(service: str) -> None:
+    name = names.build_trigger(service)
+
+    assert 1 <= len(name) <= 64
+    assert (name == service) == (len(service) <= 64)

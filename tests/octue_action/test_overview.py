@@ -19,6 +19,7 @@ from octue_action.deployment import Deployment
 from octue_action.failure import Failure
 from octue_action.markdown import fitted
 from octue_action.plan import Action, Change, Plan, compare, deletion, refusals_of
+from octue_action.resources.build_trigger import BuildTrigger
 from octue_action.resources.cloud_run_service import CloudRunService, Memory
 from octue_action.resources.container_image import ContainerImage
 from octue_action.resources.pubsub_topic import PubsubTopic
@@ -311,3 +312,16 @@ def test_a_service_whose_own_things_were_skipped_is_counted_among_those_that_fai
 
     assert page.startswith("<h2>❌ 2 of 2 services: the deployment failed</h2>\n\n2 skipped.\n\n<blockquote>")
     assert page.count("The build failed.") == 1
+
+
+def test_drift_and_failures_of_what_services_share_are_not_told_of_no_service(three: list[Deployment]) -> None:
+    trigger = next(it for it in resources_of(three) if isinstance(it, BuildTrigger))
+    standing = {it.address: it for it in resources_of(three)} | {trigger.address: replace(trigger, disabled=True)}
+    plan = Plan(tuple(compare(it, standing[it.address]) for it in resources_of(three)))
+    outcomes = each(three, ["unchanged"] * 3)
+    at = next(n for n, it in enumerate(outcomes) if it.change.resource is trigger)
+    outcomes[at] = outcome(trigger, Action.UPDATE, Status.FAILED, Failure("It cannot be switched on."))
+
+    assert overview.drift_page(plan, three, COMMIT).startswith("<h2>⚠️ What 3 services share: drift</h2>")
+    page = overview.deployment_page(three, outcomes, 1.0)
+    assert page.startswith(("<h2>❌ What 3 services share: the deployment failed</h2>", "<h2>❌ 3 of 3 services"))

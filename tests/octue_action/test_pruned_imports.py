@@ -9,8 +9,10 @@ from pathlib import Path
 
 import google.api_core
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
-from octue_action.pruned_imports import LEFT_OUT, OF_KEYS
+from octue_action.pruned_imports import CREDENTIALS_VARIABLES, LEFT_OUT, OF_KEYS
 
 ROOT = Path(__file__).parent.parent.parent
 CLIENTS = {
@@ -98,14 +100,24 @@ print("cryptography" in sys.modules)
     assert run(program) == "[]\nFalse\n"
 
 
-def test_a_key_in_a_credentials_file_can_still_sign() -> None:
-    program = """
-from google.auth import crypt
-print(crypt.RSASigner.__module__)
+@pytest.mark.parametrize("variable", CREDENTIALS_VARIABLES)
+def test_a_key_in_a_credentials_file_can_still_sign(variable: str) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    info = {
+        "client_email": "me@my-project.iam.gserviceaccount.com",
+        "private_key": key.decode(),
+        "token_uri": "https://oauth2.googleapis.com/token",
+    }
+    with_file = PRUNED.replace("install({})", f"install({{{variable!r}: 'key.json'}})")
+    program = f"""
+from google.oauth2 import service_account
+print(len(service_account.Credentials.from_service_account_info({info!r}).sign_bytes(b"text")))
 """
-    with_file = PRUNED.replace("install({})", "install({'GOOGLE_APPLICATION_CREDENTIALS': 'key.json'})")
     command = [sys.executable, "-E", "-s", "-c", with_file + program]
-    assert "google.auth.crypt" in subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "256\n"
 
 
 def test_garbage_is_collected_again_once_all_is_imported() -> None:

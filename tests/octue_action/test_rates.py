@@ -107,7 +107,9 @@ def test_a_refusal_that_tells_the_quota_is_learnt_from() -> None:
     limiters.learn("api", 10.0, metadata("30"), writes=True)
     limiters.learn("api", 10.0, metadata("30"), writes=True)
 
-    assert [limiters.turn("api", 10.0, writes=True) for _ in range(3)] == pytest.approx([2.0, 4.0, 6.0])
+    assert [limiters.turn("api", 10.0, writes=True) for _ in range(3)] == pytest.approx(
+        [60 / 27, 120 / 27, 180 / 27]
+    ), "a tenth less than it"
     assert [limiters.turn("api", 10.0, writes=False) for _ in range(60)] == [0.0] * 60
 
 

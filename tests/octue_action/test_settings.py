@@ -12,6 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from octue_action import github_context, settings
+from octue_action.pruned_imports import CREDENTIALS_VARIABLES
 from octue_action.settings import INPUTS, Problem, SecretReference, load
 from tests.octue_action.services import octue_yaml
 
@@ -124,7 +125,7 @@ def test_nothing_else_of_the_environment_is_read(environment: dict[str, str]) ->
     allowed = {
         *(f"INPUT_{name.upper()}" for name in INPUTS),
         *github_context.VARIABLES,
-        *settings.CREDENTIALS_VARIABLES,
+        *CREDENTIALS_VARIABLES,
         settings.EMULATOR_VARIABLE,
     }
     assert recording.read <= allowed
@@ -325,7 +326,7 @@ def test_a_credentials_file_is_enough_to_sign_in(environment: dict[str, str], wo
     credentials = workspace / "gha-creds.json"
     credentials.write_text("{}")
     del environment["INPUT_WORKLOAD_IDENTITY_PROVIDER"]
-    for variable in settings.CREDENTIALS_VARIABLES:
+    for variable in CREDENTIALS_VARIABLES:
         loaded = load(environment | {variable: str(credentials)})
         assert (loaded.credentials_file, loaded.workload_identity_provider) == (credentials, None)
 

@@ -244,9 +244,13 @@ echo "$*" >> calls
 case "$3 $4" in
 "describe absent") echo "ERROR: Cannot find service [absent]" >&2; exit 1 ;;
 "describe unseen" | "update stubborn") echo "ERROR: refused" >&2; exit 1 ;;
+"describe ready") echo "images/sum-of-others:1" ;;
+"describe digest") echo "images/sum@sha256:1" ;;
+"describe "*) echo "WARNING: something else"; echo "images/sum:1" ;;
 esac
 """
 WHERE = f"--region={LOCATION} --project={PROJECT}"
+SHOWN = "value(spec.template.spec.containers[0].image)"
 
 
 @pytest.fixture
@@ -292,9 +296,17 @@ def test_all_services_of_an_image_are_updated(update: Callable[..., Updated]) ->
     assert (done.code, done.stderr) == (0, "")
     for name in ("sum", "product"):
         assert [call for call in done.calls if call.split()[3] == name] == [
-            f"run services describe {name} {WHERE} --quiet",
+            f"run services describe {name} {WHERE} --format={SHOWN} --quiet",
             f"run services update {name} {WHERE} --image=images/sum:1234 --quiet",
         ]
+
+
+def test_one_that_was_given_a_ready_image_keeps_it(update: Callable[..., Updated]) -> None:
+    done = update("sum", "ready", "digest")
+
+    assert done.code == 0
+    assert sorted(done.services) == ["digest", "sum"]
+    assert "ready runs another image, and keeps it: images/sum-of-others:1" in done.stdout
 
 
 def test_however_many_there_are_each_is_updated_once(update: Callable[..., Updated]) -> None:

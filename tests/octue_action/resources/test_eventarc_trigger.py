@@ -107,3 +107,15 @@ def test_no_path_is_the_root(trigger: EventarcTrigger, google: Google) -> None:
     message = google.eventarc.get_trigger(name=trigger.resource_name)
     message.destination.cloud_run.path = ""
     assert diff(trigger, trigger.canonical(message)) == ()
+
+
+def test_the_subscription_of_a_trigger_that_is_deleted_is_not_read_for_the_next_one(
+    trigger: EventarcTrigger, google: Google
+) -> None:
+    trigger.create(google)
+    told = google.subscriptions[trigger.resource_name]
+
+    trigger.delete(google)
+
+    assert told
+    assert trigger.resource_name not in google.subscriptions
