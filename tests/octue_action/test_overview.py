@@ -319,7 +319,7 @@ def test_drift_and_failures_of_what_services_share_are_not_told_of_no_service(th
     standing = {it.address: it for it in resources_of(three)} | {trigger.address: replace(trigger, disabled=True)}
     plan = Plan(tuple(compare(it, standing[it.address]) for it in resources_of(three)))
     outcomes = each(three, ["unchanged"] * 3)
-    at = next(n for n, it in enumerate(outcomes) if it.change.resource is trigger)
+    at = next(n for n, it in enumerate(outcomes) if it.change.resource.address == trigger.address)
     outcomes[at] = outcome(trigger, Action.UPDATE, Status.FAILED, Failure("It cannot be switched on."))
 
     assert overview.drift_page(plan, three, COMMIT).startswith("<h2>⚠️ What 3 services share: drift</h2>")
