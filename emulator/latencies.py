@@ -122,8 +122,8 @@ class Latencies:
         """
         if not self.recorded:
             return 0.0
-        # Nothing secret depends on it, and it has to be the same in every run.
-        share = random.Random(f"{self.seed} {method} {number}").random()  # noqa: S311
+        # It has to be the same in every run.
+        share = random.Random(f"{self.seed} {method} {number}").random()  # noqa: S311 - nothing secret depends on it
         return self.of(host, verb, reads=not writes(method)).at(share)
 
     def _pooled(self, verb: str) -> Percentiles:

@@ -183,12 +183,16 @@ def _planning(run: Run) -> Iterator[None]:
         raise (missing or run.explain(failure)) from failure.__cause__
 
 
+def _provisional(settings: Settings) -> list[Deployment]:
+    """What should stand, as far as the settings alone say."""
+    return [desired(settings, service, Existing({}, {})) for service in settings.services]
+
+
 def _certain(settings: Settings) -> list[Resource]:
     """The resources that are the same whatever there is of the services, and part of nothing else."""
-    provisional = (desired(settings, service, Existing({}, {})) for service in settings.services)
     return [
         resource
-        for deployment in provisional
+        for deployment in _provisional(settings)
         for resource in (*deployment.others, deployment.image)
         if resource is not None and resource.part_of is None
     ]
@@ -196,7 +200,7 @@ def _certain(settings: Settings) -> list[Resource]:
 
 def _concerned(run: Run) -> list[Resource]:
     """What a run is about, as far as the settings alone say."""
-    deployments = [desired(run.settings, service, Existing({}, {})) for service in run.settings.services]
+    deployments = _provisional(run.settings)
     if run.settings.mode == "rollback":
         return [deployment.service for deployment in deployments]
     return [resource for deployment in deployments for resource in deployment.resources]

@@ -19,6 +19,7 @@ from octue_action.apply import Outcome, Status
 from octue_action.blocks import all_explained, code, explained, fold, link, log_block, page, row, table, text
 from octue_action.failure import Failure
 from octue_action.plan import NOT_THERE, Action, Change, Plan
+from octue_action.problems import listed
 
 if TYPE_CHECKING:
     from octue_action.deployment import Deployment
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 _MOST_OPEN = 5
 """Services that ask for attention whose details are shown without being opened."""
-
-_MOST_NAMED = 20
-"""Services that are named in a sentence."""
 
 _MOST_IDS = 10
 """Services whose ids are shown without being opened."""
@@ -54,12 +52,6 @@ _FAILED = "<h3>What failed</h3>"
 _EACH = "<h3>Service by service</h3>"
 
 Item = TypeVar("Item", Outcome, Change)
-
-
-def _named(names: Sequence[str]) -> str:
-    """Services in a sentence: their names, or the first ones and how many others there are."""
-    rest = len(names) - _MOST_NAMED
-    return f"{', '.join(names[:_MOST_NAMED])} and {rest} others" if rest > 0 else ", ".join(names)
 
 
 # Failures that say the same
@@ -100,8 +92,8 @@ class Alike:
         labels = [outcome.change.resource.label for outcome in self.outcomes]
         names = self.services if len(self.services) > 1 else labels
         if self.is_same:
-            return f"All {len(names)} say so: {_named(names)}."
-        return f"This is about {names[0]}. It is the same with {_named(names[1:])}."
+            return f"All {len(names)} say so: {listed(names)}."
+        return f"This is about {names[0]}. It is the same with {listed(names[1:])}."
 
 
 def alike(deployments: Sequence[Deployment], outcomes: Sequence[Outcome]) -> list[Alike]:
@@ -130,8 +122,8 @@ def _nameless(deployment: Deployment) -> Callable[[str], str]:
     """A function that takes the names of what belongs to a service out of a text."""
     account = deployment.account
     names = {deployment.service.service, deployment.service_id, account, account.partition("@")[0]}
-    listed = "|".join(map(re.escape, sorted(filter(None, names), key=len, reverse=True)))
-    pattern = re.compile(rf"(?<![\w-])(?:{listed})(?![\w-])")
+    either = "|".join(map(re.escape, sorted(filter(None, names), key=len, reverse=True)))
+    pattern = re.compile(rf"(?<![\w-])(?:{either})(?![\w-])")
     return lambda said: pattern.sub("…", said)
 
 

@@ -125,14 +125,7 @@ def read_all(resources: Iterable[Resource], google: Google) -> Known:
     :param resources: some of them may be the same.
     """
     groups = grouped({resource.address: resource for resource in resources}.values())
-
-    def read(group: str) -> Known:
-        try:
-            return read_group(groups[group], google)
-        except Failure as failure:
-            return {it.address: failure for it in groups[group]}
-
-    found = walk({group: set() for group in groups}, read)
+    found = walk({group: set() for group in groups}, lambda group: _read_or_failure(groups[group], google))
     return {address: actual for of_group in found.values() for address, actual in of_group.items()}
 
 
@@ -243,6 +236,14 @@ def read_group(resources: Sequence[Resource], google: Google) -> dict[str, Resou
     return dict(zip((it.address for it in resources), found, strict=True))
 
 
+def _read_or_failure(resources: Sequence[Resource], google: Google) -> Known:
+    """The same, or for each of them the failure where they cannot be read."""
+    try:
+        return read_group(resources, google)
+    except Failure as failure:
+        return {it.address: failure for it in resources}
+
+
 def compare(desired: Resource, actual: Resource | None) -> Change:
     """What must happen for ``actual`` to become ``desired``."""
     changed = diff(desired, actual)
@@ -289,34 +290,30 @@ def _read_all(
     :param unread: takes why something could not be read, by address, which is raised where this is None.
     """
     desired = {resource.address: resource for resource in resources}
-    refused = {address: it for address, it in (known or {}).items() if isinstance(it, Failure)}
-    actual = {address: it for address, it in (known or {}).items() if not isinstance(it, Failure)}
+    found = dict(known or {})
     groups = grouped(desired.values())
 
     def read(group: str) -> list[Change]:
-        new = [it for it in groups[group] if it.address not in actual]
-        there = [it for it in new if it.part_of is None or actual.get(it.part_of) is not None]
-        found: dict[str, Resource | None] = {}
-        try:
-            for failure in [refused[it.address] for it in there if it.address in refused]:
-                raise failure
-            found = read_group(there, google)
-        except Failure as failure:
+        new = [it for it in groups[group] if it.address not in found]
+        there = [it for it in new if it.part_of is None or isinstance(found.get(it.part_of), Resource)]
+        found.update({it.address: None for it in new} | dict(_read_or_failure(there, google)))
+        return [judged(it, found[it.address]) for it in groups[group]]
+
+    def judged(resource: Resource, actual: Resource | Failure | None) -> Change:
+        if isinstance(actual, Failure):
             if unread is None:
-                raise
-            unread.update({it.address: failure for it in there})
-        actual.update({it.address: None for it in new} | found)
-        changes = [judge(it, actual[it.address]) for it in groups[group]]
-        # What is part of something that is replaced goes with it, and is made anew.
-        actual.update({change.resource.address: None for change in changes if change.action is Action.REPLACE})
-        return changes
+                raise actual
+            unread[resource.address], actual = actual, None
+        change = judge(resource, actual)
+        if change.action is Action.REPLACE:
+            found[resource.address] = None  # what is part of it goes with it, and is made anew
+        return change
 
     wholes = {
         group: {_group(desired[it.part_of]) for it in members if it.part_of in desired}
         for group, members in groups.items()
     }
-    judged = walk(wholes, read)
-    changes = {change.resource.address: change for group in judged.values() for change in group}
+    changes = {change.resource.address: change for group in walk(wholes, read).values() for change in group}
     return tuple(changes[address] for address in desired)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,6 +16,9 @@ UNPRINTABLE = re.compile("[\x00\ud800-\udfff]")
 
 MAXIMUM_PROBLEMS = 50
 """More than anybody corrects at a time."""
+
+_MOST_LISTED = 20
+"""Names in a phrase."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +151,12 @@ def rejection(given: Given, rejected: Rejected) -> Problem:
 def shown(text: str, limit: int = 60) -> str:
     """Text from elsewhere as it may go into a log: in quotes, on one line, shortened, control characters escaped."""
     return repr(text if len(text) <= limit else text[: limit - 1] + "…")
+
+
+def listed(words: Sequence[str]) -> str:
+    """Names in a phrase; of many the first ones, and how many others there are."""
+    rest = len(words) - _MOST_LISTED
+    return f"{', '.join(words[:_MOST_LISTED])} and {rest} others" if rest > 0 else ", ".join(words)
 
 
 def perhaps(word: str, candidates: Iterable[str]) -> str:

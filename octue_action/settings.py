@@ -22,6 +22,7 @@ from octue_action.problems import (
     InvalidSettings,
     Problem,
     Rejected,
+    listed,
     perhaps,
     rejection,
     shown,
@@ -63,8 +64,6 @@ _SIGN_IN = (
     "projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER`, "
     "or a step with google-github-actions/auth before this one"
 )
-_MOST_LISTED = 20
-"""Names of services in what is expected: each problem says it."""
 _KNOWN_BETTER = "(With `sdk_policy: any` this is a notice.)"
 _NO_FILE = "octue.yaml with the service's name in it, or input `service_name` for a repository without octue.yaml"
 
@@ -278,13 +277,7 @@ def _unknown(given: Given | None, known: Sequence[str], shown_as: Sequence[str] 
     for name in unknown[:MAXIMUM_PROBLEMS]:
         if given:
             message = f"{given.subject}: there is no service {shown(name)}.{perhaps(name, shown_as or known)}"
-            yield given.problem(message, f"one of {_listed(shown_as or known)}")
-
-
-def _listed(words: Sequence[str]) -> str:
-    """Names in a phrase, of many only the first ones."""
-    rest = len(words) - _MOST_LISTED
-    return f"{', '.join(words[:_MOST_LISTED])} and {rest} others" if rest > 0 else ", ".join(words)
+            yield given.problem(message, f"one of {listed(shown_as or known)}")
 
 
 def _refuse_shared(given: Mapping[str, Given], chosen: Sequence[ServiceConfiguration], findings: Findings) -> None:
@@ -344,15 +337,15 @@ def _unconfirmed(confirm: Given | None, services: Sequence[ServiceSettings]) -> 
     unnamed = [it for it, ways in zip(services, allowed, strict=True) if it.service and not ways.intersection(said)]
     known = [it.service for it in services]
     if unnamed:
-        listed = _listed([shown(it.service) for it in unnamed])
-        what, them = (f"The service {listed}", "it") if len(unnamed) == 1 else (f"The services {listed}", "them")
+        which = listed([shown(it.service) for it in unnamed])
+        what, them = (f"The service {which}", "it") if len(unnamed) == 1 else (f"The services {which}", "them")
         message = f"{what} would be destroyed, and `confirm` does not name {them}."
         yield given.problem(message, f"confirm: {', '.join(known)}")
         return
     for name in said:
         if not any(name in ways for ways in allowed):
             message = f"{given.subject} names {shown(name)}, which is not to be destroyed.{perhaps(name, known)}"
-            yield given.problem(message, f"confirm: {_listed(known)}")
+            yield given.problem(message, f"confirm: {listed(known)}")
 
 
 def _without_effect(given: Mapping[str, Given], mode: Mode) -> Iterator[Problem]:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import html
 import json
-import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -23,16 +21,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-EXAMPLE = ROOT / "examples" / "wind-yield"
+from script.local_cloud import ESSENTIALS, EXAMPLE, ROOT, commit, git, is_the_actions, read_variables
+
 REPOSITORY = "octue/wind-yield"
 WIND_SPEEDS = [4.0, 7.5, 11.0, 14.0, 9.0, 2.0]
 QUESTION = {"hourly_wind_speeds": WIND_SPEEDS, "rated_power": 3.0}
 MOST_REQUESTS = 45
 """Of a first deployment, beside those that look whether a build or another operation has ended."""
 LOOKS = ("CloudBuild/GetBuild", "Operations/GetOperation", "Operations/WaitOperation")
-
-ESSENTIALS = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
 
 
 class Wrong(Exception):
@@ -158,19 +154,6 @@ def break_program(repository: Path) -> None:
     commit(repository, "Start something else")
 
 
-def commit(repository: Path, message: str) -> None:
-    """Commit all that has changed."""
-    git(repository, "add", "--all")
-    git(repository, "-c", "user.name=Demo", "-c", "user.email=demo@example.com", "commit", "--quiet", "-m", message)
-
-
-def git(repository: Path, *arguments: str) -> str:
-    """Run git in the repository and give what it prints."""
-    return subprocess.run(
-        ["git", *arguments], cwd=repository, check=True, capture_output=True, text=True
-    ).stdout.strip()
-
-
 class Run:
     """What one run of the action left behind.
 
@@ -235,7 +218,9 @@ class Cloud:
         start = time.monotonic()
         ended, log = play_runner(action, environment, self._repository)
         expect(ended == code, f"the action ended with exit code {ended}, not {code}")
-        made = [request for request in self._get("emulator/requests")[before:] if self._is_the_actions(request)]
+        made = [
+            request for request in self._get("emulator/requests")[before:] if is_the_actions(request, self._variables)
+        ]
         writes = [request["method"] for request in made if request["writes"]]
         looks = [request for request in made if request["method"].endswith(LOOKS)]
         counted = len(made) - len(looks)
@@ -250,12 +235,6 @@ class Cloud:
             counted,
             len(writes),
         )
-
-    def _is_the_actions(self, request: Mapping[str, Any]) -> bool:
-        """Whether the action made a request, and not a build's account, nor a service or who asks it over Pub/Sub."""
-        deployer = f"serviceAccount:{self._variables['INPUT_DEPLOYER_SERVICE_ACCOUNT']}"
-        is_sign_in = not request["principal"].startswith("serviceAccount:") and "pubsub" not in request["method"]
-        return is_sign_in or request["principal"] == deployer
 
     def ask(self, run: Run) -> Any:
         """Ask the deployed service through its topic with Octue's own client, and give its answer.
@@ -373,17 +352,6 @@ def emulator(repository: Path, state: Path) -> Iterator[Cloud]:
         except subprocess.TimeoutExpired:
             process.kill()
             raise Wrong("the emulator did not stop") from None
-
-
-def read_variables(process: subprocess.Popen[str]) -> dict[str, str]:
-    """The variables that the emulator prints until it is ready."""
-    variables: dict[str, str] = {}
-    for line in process.stdout or ():
-        if line.startswith("#"):
-            return variables
-        name, _, value = shlex.split(line)[1].partition("=")
-        variables[name] = value
-    raise Wrong("the emulator did not start")
 
 
 def read_outputs(file: Path) -> dict[str, str]:

@@ -11,7 +11,6 @@ from pathlib import Path
 import fastjsonschema
 
 from octue_action import document, values
-from octue_action.configuration import SCHEMA as WHOLE
 from octue_action.configuration import SERVICE_SCHEMA, file_schema
 from octue_action.keys import KEYS, NAME_BESIDE_NAMESPACE, NO_EFFECT, Key, Schema
 from script.releasing.checkout import ACTION, current_version
@@ -285,7 +284,9 @@ class JsonSchemaValuesException(JsonSchemaValueException):
 def check() -> str:
     """A module whose ``validate`` raises where an octue.yaml is not as the schema of the action says."""
     # The keywords of that schema mean the same in the draft that the generator knows.
-    schema = {**WHOLE, "$schema": "http://json-schema.org/draft-07/schema#"}
+    service = {"$ref": "#/definitions/service"}
+    draft = {"$schema": "http://json-schema.org/draft-07/schema#", "definitions": {"service": SERVICE_SCHEMA}}
+    schema = {**file_schema(service), **draft}
     made = str(fastjsonschema.compile_to_code(schema, use_default=False, use_formats=False, detailed_exceptions=False))
     return _CHECK + re.sub(r"^(VERSION = .*|from fastjsonschema import .*)\n", "", made, flags=re.MULTILINE)
 

@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--rounds", type=_number, default=5, help="how often each row is measured (%(default)s)")
     parser.add_argument(
-        "--rounds-of-many", type=_number, default=3, help="the same for 100 services and more (%(default)s)"
+        "--rounds-of-many", type=_number, default=5, help="the same for 100 services and more (%(default)s)"
     )
     parser.add_argument("--services", type=_numbers, default=[1, 10, 100], metavar="N,N", help="how many (1,10,100)")
     parser.add_argument("--quick", action="store_true", help="1 and 10 services in few rounds: a minute or two")

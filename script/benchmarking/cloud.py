@@ -6,7 +6,6 @@ import contextlib
 import functools
 import json
 import os
-import shlex
 import shutil
 import statistics
 import subprocess
@@ -21,17 +20,15 @@ from typing import Any
 from script.benchmarking import graph
 from script.benchmarking.figures import Sample
 from script.benchmarking.paths import Call, Node, critical_path, depth, waited_for
+from script.local_cloud import ESSENTIALS, EXAMPLE, ROOT, commit, git, is_the_actions, read_variables
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 REPOSITORY = "octue/measured"
 OPERATIONS_FACTOR = 0.1
 """How long operations take where calls take their time: this part of what the real ones take."""
 
 PYTHON = (sys.executable, "-E", "-s")
 """Python as the action's container starts it."""
-ESSENTIALS = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
 
-_EXAMPLE = ROOT / "examples" / "wind-yield"
 _MEMORY = ("512Mi", "1Gi")
 _CONFLICTS = frozenset({"ABORTED", "ALREADY_EXISTS", "RESOURCE_EXHAUSTED"})
 _SET_PROJECT_POLICY = "google.cloud.resourcemanager.v3.Projects/SetIamPolicy"
@@ -168,7 +165,7 @@ class Cloud:
         cpu = _cpu_seconds(self._process.pid) - cpu
         if done.code:
             raise Unmeasurable(f"The action ended with {done.code} in mode {mode}:\n{done.output[-4000:]}")
-        shown = [each for each in self.ask("emulator/requests")[before:] if self._is_the_actions(each)]
+        shown = [each for each in self.ask("emulator/requests")[before:] if is_the_actions(each, self._variables)]
         return sample(done, shown, self.ask("emulator/operations"), graph.graph(environment), emulator_cpu_seconds=cpu)
 
     def _environment(self, mode: str) -> dict[str, str]:
@@ -185,12 +182,6 @@ class Cloud:
             "GITHUB_WORKSPACE": str(self._folder / "repository"),
             **{name: str(file) for name, file in files.items()},
         }
-
-    def _is_the_actions(self, request: Mapping[str, Any]) -> bool:
-        """Whether the action made a request, and not what was carried to a service."""
-        deployer = f"serviceAccount:{self._variables['INPUT_DEPLOYER_SERVICE_ACCOUNT']}"
-        signs_in = not request["principal"].startswith("serviceAccount:") and "pubsub" not in request["method"]
-        return signs_in or request["principal"] == deployer
 
 
 def container_command(image: str, environment: Mapping[str, str], folder: Path) -> list[str]:
@@ -257,7 +248,7 @@ def cloud(folder: Path, services: int, *, latencies: bool, seed: int) -> Iterato
     command = [sys.executable, "-m", "emulator", "--hollow", "--repository", f"{REPOSITORY}={repository}", *slow]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
-            yield Cloud(process, _variables(process), folder, services)
+            yield Cloud(process, read_variables(process), folder, services)
         finally:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -267,17 +258,10 @@ def cloud(folder: Path, services: int, *, latencies: bool, seed: int) -> Iterato
 
 def make_repository(path: Path, services: int) -> None:
     """A git repository as a user has it, with so many services of one Dockerfile."""
-    shutil.copytree(_EXAMPLE, path, ignore=shutil.ignore_patterns(".github"))
+    shutil.copytree(EXAMPLE, path, ignore=shutil.ignore_patterns(".github"))
     write_octue_yaml(path, services, _MEMORY[0])
     git(path, "init", "--quiet", "--initial-branch=main")
-    git(path, "add", "--all")
-    git(path, "-c", "user.name=Benchmark", "-c", "user.email=benchmark@example.com", "commit", "-qm", "All")
-
-
-def git(repository: Path, *words: str) -> str:
-    """What git says in a repository."""
-    done = subprocess.run(["git", *words], cwd=repository, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
+    commit(path, "Add the services")
 
 
 def write_octue_yaml(repository: Path, services: int, memory: str) -> None:
@@ -291,16 +275,6 @@ def write_octue_yaml(repository: Path, services: int, memory: str) -> None:
         for number in range(1, services + 1)
     ]
     (repository / "octue.yaml").write_text("services:\n" + "".join(listed))
-
-
-def _variables(process: subprocess.Popen[str]) -> dict[str, str]:
-    variables: dict[str, str] = {}
-    for line in process.stdout or ():
-        if line.startswith("#"):
-            return variables
-        name, _, value = shlex.split(line)[1].partition("=")
-        variables[name] = value
-    raise Unmeasurable("The emulator did not start.")
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from script.benchmarking.cloud import ESSENTIALS, REPOSITORY, Cloud, Unmeasurable, cloud, run
+from script.benchmarking.cloud import REPOSITORY, Cloud, Unmeasurable, cloud, run
+from script.local_cloud import ESSENTIALS
 
 NOTE = (
     "gcloud is measured too short: of its nine commands the two for Cloud Run call version 1 of its API, which the "

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from script import measure_image
 from script.benchmarking import gcloud
-from script.benchmarking.cloud import ESSENTIALS, PYTHON, Cloud, Unmeasurable, cloud, run
+from script.benchmarking.cloud import PYTHON, Cloud, Unmeasurable, cloud, run
 from script.benchmarking.figures import Measured, Row, Sample
+from script.local_cloud import ESSENTIALS
 
 SEED = 7
 """Of the order of the rows, and of the latencies of the first round."""
