@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from octue_action.attempts import Attempts, AttemptsTogether, Deletion
 from octue_action.cancellation import Cancelled
 from octue_action.failure import Failure, fault
 from octue_action.graph import gathered, walk
-from octue_action.plan import Action, Change, Plan
+from octue_action.plan import IN_THE_WAY, Action, Change, Plan
 from octue_action.resource import Entry, Resource
 
 if TYPE_CHECKING:
@@ -32,6 +32,17 @@ class Status(enum.StrEnum):
     """Begun, and not waited for any longer, as the run was cancelled."""
     NOT_BEGUN = "not begun"
     """As the run was cancelled."""
+
+
+WORST_FIRST = (
+    Status.FAILED,
+    Status.UNFINISHED,
+    Status.NOT_BEGUN,
+    Status.SKIPPED,
+    Status.APPLIED,
+    Status.UNCHANGED,
+)
+"""What of several changes says what became of them in all, if it is among them."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,14 @@ class Outcome:
     def is_cut_short(self) -> bool:
         """Whether the run was cancelled before the change was made."""
         return self.status in {Status.UNFINISHED, Status.NOT_BEGUN}
+
+
+def in_all(outcomes: Sequence[Outcome]) -> Status:
+    """What became of several changes in all."""
+    status = next((it for it in WORST_FIRST if any(o.status is it for o in outcomes)), Status.UNCHANGED)
+    if status is Status.NOT_BEGUN and any(o.has_written or o.status is Status.APPLIED for o in outcomes):
+        return Status.UNFINISHED
+    return status
 
 
 Listener = Callable[[Outcome], None]
@@ -99,13 +118,21 @@ def _broken(before: Iterable[Outcome]) -> tuple[str, ...]:
     return tuple(o.change.resource.label for o in before if o.status in {Status.FAILED, Status.SKIPPED})
 
 
+def _stays(change: Change) -> bool:
+    """Whether nothing is to be done to it, whatever becomes of what it depends on."""
+    return change.action is Action.NO_OP and change.reason != IN_THE_WAY
+
+
 def _has_changed(whole: str | None, before: Iterable[Outcome]) -> bool:
     """Whether what something is part of has been changed in this run."""
     return any(o.status is Status.APPLIED for o in before if o.change.resource.address == whole)
 
 
 def _outcome(plan: Plan, change: Change, before: list[Outcome], google: Google) -> Outcome:
-    if broken := _broken(before):
+    broken = _broken(before)
+    if broken and _stays(change):
+        return Outcome(change, Status.UNCHANGED, resource=change.actual)
+    if broken:
         return Outcome(change, Status.SKIPPED, waited_on=broken)
     if change.refusal is not None:
         return Outcome(change, Status.FAILED, failure=change.refusal)

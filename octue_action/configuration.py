@@ -44,7 +44,7 @@ def file_schema(service: Schema) -> Schema:
                 "minItems": 1,
                 "maxItems": 100,
                 "items": service,
-                "description": "a list of at least one service, each beginning with `- name:`",
+                "description": "a list of 1 to 100 services, each beginning with `- name:`",
             }
         },
         "if": {"type": "object", "required": ["services"]},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -61,6 +63,13 @@ class Deployment:
         listed = [*self.others, self.image, self.topic, self.service, self.trigger]
         order = {kind: position for position, kind in enumerate(ORDER)}
         return tuple(sorted((r for r in listed if r is not None), key=lambda r: order[type(r)]))
+
+
+def own_addresses(deployments: Sequence[Deployment]) -> list[frozenset[str]]:
+    """Addresses of what each service shares with none of the others."""
+    addresses = [frozenset(resource.address for resource in it.resources) for it in deployments]
+    count = Counter(itertools.chain.from_iterable(addresses))
+    return [frozenset(address for address in of_one if count[address] == 1) for of_one in addresses]
 
 
 @dataclass(frozen=True)
@@ -204,7 +213,8 @@ def destroyed(settings: Settings, service: ServiceSettings, existing: Existing) 
         }
     if existing.is_asked_elsewhere(topic.topic_id):
         kept[topic.address] = "a service in another region is asked on it"
-    if not settings.delete_topic:
+    is_there = existing.topics is None or topic.resource_name in existing.topics
+    if is_there and not settings.delete_topic:
         kept[topic.address] = "its askers know it; `delete_topic: true` deletes it"
     refusals = _foreign(deployment.service, existing)
     return deployment, Destruction(resources, kept, refusals, frozenset(_addresses(earlier)))

@@ -56,7 +56,7 @@ def walk(
     """Visit every node once, after all it depends on.
 
     ``visit`` decides for itself what the failure of a dependency means; an exception from it stops the walk and is
-    raised when the visits under way have ended.
+    raised when the visits under way have ended; none is begun any more.
 
     :param graph: node -> the nodes it depends on; nodes that are not keys themselves are ignored.
     :param visit: called from several threads at once.
@@ -73,6 +73,10 @@ def walk(
             done, _ = concurrent.futures.wait(under_way, return_when=concurrent.futures.FIRST_COMPLETED)
             for future in done:
                 node = under_way.pop(future)
-                results[node] = future.result()
+                try:
+                    results[node] = future.result()
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
                 sorter.done(node)
     return results

@@ -86,16 +86,18 @@ def deploy(run: Run) -> int:
 
 
 def plan(run: Run) -> int:
-    """Say what ``deploy`` would do."""
+    """Say what ``deploy`` would do; where something is in the way of some services alone, also that fails the run."""
     deployments, made = _planned(run)
     if made.refusals:
         page = overview.refused_page(made, deployments)
         code = _refuse(run, deployments, made)
     else:
+        made = _explained(run, made)
         page = report.with_notices(overview.plan_page(made, deployments), run.settings.notices)
         run.runner.set_outputs(outputs(deployments, made))
         run.runner.write_summary(page)
-        code = SUCCESS
+        _annotate_obstacles(run, deployments, made)
+        code = FAILURE if made.obstacles else SUCCESS
     run.announcement.show_plan(page, deployments)
     return code
 
@@ -264,7 +266,7 @@ def _planned(run: Run, *, to_write: bool = False) -> tuple[list[Deployment], Pla
             run.google,
             adopt=run.settings.adopt,
             known={**readings.known, **_known(deployments, existing)},
-            parts=[{r.address for r in deployment.resources} for deployment in deployments] if to_write else (),
+            parts=_parts(run.settings, deployments),
         )
         retired = retirement.retired(run.settings, existing, run.google)
         for notice in retirement.notices(run.settings, existing, retired):
@@ -273,6 +275,19 @@ def _planned(run: Run, *, to_write: bool = False) -> tuple[list[Deployment], Pla
         made = _checked(run, made, readings.held) if to_write else made
         _log_plan(run, made)
     return deployments, made
+
+
+def _parts(settings: Settings, deployments: Iterable[Deployment]) -> list[set[str]]:
+    """What may be left out of a plan where something is in its way: not of a look for drift, which is to see all."""
+    if settings.mode == "drift":
+        return []
+    return [{resource.address for resource in deployment.resources} for deployment in deployments]
+
+
+def _explained(run: Run, made: Plan) -> Plan:
+    """The plan in which each thing that is in the way of some services is told as a person understands it."""
+    changes = (replace(it, refusal=run.explain(it.refusal)) if it.refusal is not None else it for it in made.changes)
+    return replace(made, changes=tuple(changes))
 
 
 def _planned_back(run: Run, deployments: Sequence[Deployment], choose: Choose) -> tuple[list[Deployment], Plan]:
@@ -302,10 +317,14 @@ def _log_plan(run: Run, made: Plan) -> None:
 
 def _refuse(run: Run, deployments: Sequence[Deployment], made: Plan) -> int:
     run.runner.set_outputs(refused_outputs(made))
-    for refusal in made.refusals if len(deployments) == 1 else overview.with_one_remedy(made.refusals):
-        annotate(refusal, "Something is in the way", run.runner)
+    _annotate_obstacles(run, deployments, made)
     run.runner.write_summary(overview.refused_page(made, deployments))
     return FAILURE
+
+
+def _annotate_obstacles(run: Run, deployments: Sequence[Deployment], made: Plan) -> None:
+    for obstacle in made.obstacles if len(deployments) == 1 else overview.with_one_remedy(made.obstacles):
+        annotate(obstacle, "Something is in the way", run.runner)
 
 
 # Carrying out

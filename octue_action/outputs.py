@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from octue_action.apply import Status, in_all
+from octue_action.deployment import own_addresses
 from octue_action.plan import Action, Plan
+from octue_action.resources.container_image import ContainerImage
 from octue_action.runner import OUTPUTS_SIZE, size_of
 
 if TYPE_CHECKING:
@@ -21,21 +24,24 @@ def outputs(
     """Those of the first service by themselves, and those of all as JSON.
 
     There is one plan, that of all services, and as much of it as GitHub takes; something was changed where it was in
-    any of them.
+    any of them, or in what several share.
 
     :param outcomes: what became of the plan; empty where it was not carried out.
     :param answer: to the question that was asked afterwards.
     """
     stands: dict[str, Any] = {c.resource.address: c.actual for c in plan.changes if c.action is not Action.DELETE}
     stands |= {o.change.resource.address: o.resource for o in outcomes if o.resource is not None}
-    logs = {o.change.resource.address: o.failure.log_url for o in outcomes if o.failure is not None}
-    changed = {o.change.resource.address for o in outcomes if o.has_written or o.status in {"applied", "unfinished"}}
-    each = {it.service.service: _of_service(it, stands, logs, changed) for it in deployments}
+    by_address = {outcome.change.resource.address: outcome for outcome in outcomes}
+    each = {
+        deployment.service.service: _of_service(deployment, stands, by_address, own)
+        for deployment, own in zip(deployments, own_addresses(deployments), strict=True)
+    }
     if plan.purpose == "destroy":
         each = {name: {**values, "image": ""} for name, values in each.items()}
+    first = {name: value for name, value in next(iter(each.values())).items() if name != "status"}
     told = {
-        **next(iter(each.values())),
-        "changed": _yes_or_no(bool(changed)),
+        **first,
+        "changed": _yes_or_no(any(map(_has_changed, outcomes))),
         "plan": "",
         "answer": _strict_json(answer.output_values) if answer is not None else "",
         "services": json.dumps(each),
@@ -96,18 +102,37 @@ def _yes_or_no(value: bool) -> str:
     return "true" if value else "false"
 
 
+def _has_changed(outcome: Outcome) -> bool:
+    """Whether something is not as it was: a build that failed has left nothing behind."""
+    if outcome.status is Status.FAILED and isinstance(outcome.change.resource, ContainerImage):
+        return False
+    return outcome.has_written or outcome.status in {Status.APPLIED, Status.UNFINISHED}
+
+
 def _of_service(
-    deployment: Deployment, stands: Mapping[str, Any], logs: Mapping[str, str], changed: set[str]
+    deployment: Deployment, stands: Mapping[str, Any], outcomes: Mapping[str, Outcome], own: Collection[str]
 ) -> dict[str, str]:
+    """The outputs of one service.
+
+    :param stands: what is there, by address.
+    :param outcomes: by address; empty for a plan.
+    :param own: addresses of what it shares with no other service.
+    """
     service = stands.get(deployment.service.address)
     image_address = deployment.image.address if deployment.image is not None else ""
+    built = outcomes.get(image_address)
+    is_missing = built is not None and built.status not in {Status.APPLIED, Status.UNCHANGED}
+    wanted = deployment.serving_image or deployment.service.image
+    log_url = built.failure.log_url if built is not None and built.failure is not None else ""
+    of_own = [outcome for address, outcome in outcomes.items() if address in own]
     return {
         "service_url": getattr(service, "url", ""),
         "topic_name": deployment.topic.resource_name,
         "service_id": deployment.service_id,
         "service_account": deployment.account,
-        "image": deployment.serving_image or deployment.service.image,
+        "image": getattr(service, "image", "") if is_missing else wanted,
         "revision": getattr(service, "revision", ""),
-        "build_log_url": logs.get(image_address) or getattr(stands.get(image_address), "build_log_url", ""),
-        "changed": _yes_or_no(not changed.isdisjoint(resource.address for resource in deployment.resources)),
+        "build_log_url": log_url or getattr(stands.get(image_address), "build_log_url", ""),
+        "changed": _yes_or_no(any(map(_has_changed, of_own))),
+        "status": str(in_all(of_own)) if outcomes else "",
     }

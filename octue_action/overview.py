@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from octue_action import report
 from octue_action.annotations import GOES_ON
-from octue_action.apply import Outcome, Status
+from octue_action.apply import WORST_FIRST, Outcome, Status, in_all
 from octue_action.blocks import all_explained, code, explained, fold, link, log_block, page, row, table, text
+from octue_action.deployment import own_addresses
 from octue_action.failure import Failure
-from octue_action.plan import NOT_THERE, Action, Change, Plan
+from octue_action.plan import IN_THE_WAY, NOT_THERE, Action, Change, Plan
 from octue_action.problems import listed
 
 if TYPE_CHECKING:
@@ -36,16 +37,6 @@ _MOST_REFUSALS = 10
 
 _LOG_CHARACTERS = 300_000
 """Of all logs on a page: the details of a hundred services need the rest of the 1 MiB."""
-
-_ATTENTION = (
-    Status.FAILED,
-    Status.UNFINISHED,
-    Status.NOT_BEGUN,
-    Status.SKIPPED,
-    Status.APPLIED,
-    Status.UNCHANGED,
-)
-"""What an overview begins with, and what it ends with."""
 
 _SHARED = "<h3>What several services share</h3>"
 _FAILED = "<h3>What failed</h3>"
@@ -142,10 +133,15 @@ def plan_page(plan: Plan, deployments: Sequence[Deployment]) -> str:
     """The page of a plan, in Markdown."""
     if len(deployments) <= 1:
         return report.plan_summary(plan, deployments)
+    blocked = sum(map(_is_blocked, _split(deployments, plan.changes, _address_of_change).own))
+    obstacles = f"<h2>❌ {_of(blocked, len(deployments))}: something is in the way</h2>"
+    reasons, more = _reasons(plan)
     return page(
-        f"<h2>🔎 {len(deployments)} services: the plan</h2>",
+        obstacles if plan.obstacles else f"<h2>🔎 {len(deployments)} services: the plan</h2>",
+        *reasons,
         f"{text(report.plan_sentence(plan))} Nothing was changed.",
         *_planned(plan, deployments),
+        *more,
     )
 
 
@@ -222,7 +218,7 @@ def deployment_page(
         for deployment, own in zip(deployments, split.own, strict=True)
     ]
     shown = [outcome for outcome in split.shared if _is_worth_telling(outcome)]
-    stands = [it.deployment for it in parts if it.rank >= _ATTENTION.index(Status.APPLIED)]
+    stands = [it.deployment for it in parts if it.rank >= WORST_FIRST.index(Status.APPLIED)]
     is_cut_short = any(outcome.is_cut_short for outcome in outcomes)
     with_url = () if deed is report.DESTRUCTION else ("URL",)
     return page(
@@ -286,6 +282,7 @@ def _part_of_deployment(
     share = _LOG_CHARACTERS // max(1, sum(outcome.failure is not None for outcome in outcomes))
     blocks = [
         *(_failure_block(outcome, share, is_told=id(outcome) in told) for outcome in failed),
+        report.GOES_ON_SERVING if report.goes_on_serving(deployment, own) else "",
         report.outcome_table(shown) if shown else "",
         f"{rest} {'other is as it was' if rest == 1 else 'others are as they were'}." if shown and rest else "",
         report.facts(deployment, service, with_region=False)
@@ -295,14 +292,12 @@ def _part_of_deployment(
     url = () if deed is report.DESTRUCTION else (code(getattr(service, "url", "")),)
     took = f"{_longest_chain(own):.1f} s" if any(outcome.seconds for outcome in shown) else ""
     details = tuple(block for block in blocks if block)
-    return _Part(deployment, _ATTENTION.index(status), report.ICONS[status], word, (*url, took), details)
+    return _Part(deployment, WORST_FIRST.index(status), report.ICONS[status], word, (*url, took), details)
 
 
 def _verdict(deployment: Deployment, own: Sequence[Outcome], deed: Deed) -> tuple[Status, str]:
     """What became of a service in all, and in words."""
-    status = next((it for it in _ATTENTION if any(o.status is it for o in own)), Status.UNCHANGED)
-    if status is Status.NOT_BEGUN and any(outcome.has_written or outcome.status is Status.APPLIED for outcome in own):
-        status = Status.UNFINISHED
+    status = in_all(own)
     of_status = [outcome for outcome in own if outcome.status is status]
     service = next((o for o in own if o.change.resource.address == deployment.service.address), None)
     if status is Status.FAILED:
@@ -344,21 +339,33 @@ def _longest_chain(own: Sequence[Outcome]) -> float:
 
 def _planned(plan: Plan, deployments: Sequence[Deployment]) -> list[str]:
     """What a plan does, service by service."""
-    changed = [change for change in plan.changes if change.action is not Action.NO_OP]
-    split = _split(deployments, changed, _address_of_change)
+    split = _split(deployments, plan.changes, _address_of_change)
     parts = []
-    for deployment, own in zip(deployments, split.own, strict=True):
+    for deployment, every in zip(deployments, split.own, strict=True):
+        own, is_blocked = _changed(every), _is_blocked(every)
         of_service = next((it.action for it in own if it.resource.address == deployment.service.address), None)
         action = of_service or (Action.UPDATE if own else Action.NO_OP)
+        icon = report.ICONS[Status.FAILED] if is_blocked else report.SIGNS[action]
+        word = report.LEFT_ALONE if is_blocked else report.WILL[action]
         details = (report.plan_table(plan, own),) if own else ()
-        rank = 0 if own else 1
-        parts.append(_Part(deployment, rank, report.SIGNS[action], report.WILL[action], (str(len(own)),), details))
+        parts.append(_Part(deployment, 0 if own or is_blocked else 1, icon, word, (str(len(own)),), details))
+    parts.sort(key=lambda part: part.icon != report.ICONS[Status.FAILED])
+    shared = _changed(split.shared)
     return [
         report.regions_table(deployments),
         _overview(("", "Service", "Plan", "Changes"), parts),
-        *((_SHARED, report.plan_table(plan, split.shared)) if split.shared else ()),
+        *((_SHARED, report.plan_table(plan, shared)) if shared else ()),
         *_folds(parts, _EACH),
     ]
+
+
+def _changed(changes: Iterable[Change]) -> list[Change]:
+    return [change for change in changes if change.action is not Action.NO_OP]
+
+
+def _is_blocked(own: Iterable[Change]) -> bool:
+    """Whether something is in the way of a service, whose changes these are, and not of all."""
+    return any(change.reason == IN_THE_WAY for change in own)
 
 
 # Blocks
@@ -370,7 +377,7 @@ def _heading(
     every = len(deployments)
     if any(outcome.status is Status.FAILED for outcome in outcomes):
         touched = sum(
-            part.rank in {_ATTENTION.index(Status.FAILED), _ATTENTION.index(Status.SKIPPED)} for part in parts
+            part.rank in {WORST_FIRST.index(Status.FAILED), WORST_FIRST.index(Status.SKIPPED)} for part in parts
         )
         return f"<h2>❌ {_of(touched, every)}: the {deed.noun} failed</h2>"
     if any(outcome.is_cut_short for outcome in outcomes):
@@ -440,7 +447,7 @@ def _failure_block(outcome: Outcome, characters: int, *, is_told: bool) -> str:
 
 def _reasons(plan: Plan) -> tuple[list[str], list[str]]:
     """Why a plan must not be applied: the first reasons, and the others folded, for the end of the page."""
-    first, others = plan.refusals[:_MOST_REFUSALS], plan.refusals[_MOST_REFUSALS:]
+    first, others = plan.obstacles[:_MOST_REFUSALS], plan.obstacles[_MOST_REFUSALS:]
     more = [fold(f"{len(others)} more reasons why nothing was changed", *all_explained(others))] if others else []
     return all_explained(first), more
 
@@ -476,16 +483,14 @@ class _Split(Generic[Item]):
 
 
 def _split(deployments: Sequence[Deployment], items: Iterable[Item], address: Callable[[Item], str]) -> _Split[Item]:
-    whose: dict[str, set[int]] = {}
-    for number, deployment in enumerate(deployments):
-        for resource in deployment.resources:
-            whose.setdefault(resource.address, set()).add(number)
-    own: Mapping[int, list[Item]] = {number: [] for number in range(len(deployments))}
+    addresses = own_addresses(deployments)
+    whose = {it: number for number, own in enumerate(addresses) for it in own}
+    own: list[list[Item]] = [[] for _ in deployments]
     shared: list[Item] = []
     for item in items:
-        owners = whose.get(address(item), set())
-        (own[next(iter(owners))] if len(owners) == 1 else shared).append(item)
-    return _Split(tuple(tuple(its) for its in own.values()), tuple(shared))
+        number = whose.get(address(item))
+        (shared if number is None else own[number]).append(item)
+    return _Split(tuple(map(tuple, own)), tuple(shared))
 
 
 def _address_of_outcome(outcome: Outcome) -> str:

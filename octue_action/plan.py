@@ -97,6 +97,11 @@ class Plan:
         """Whether anything would be written."""
         return any(change.action is not Action.NO_OP for change in self.changes)
 
+    @property
+    def obstacles(self) -> tuple[Failure, ...]:
+        """Why nothing may be done at all, or nothing to some of several services."""
+        return (*self.refusals, *(change.refusal for change in self.changes if change.refusal is not None))
+
     @functools.cached_property
     def by_address(self) -> Mapping[str, Change]:
         """The changes by the address of their resource."""
@@ -115,7 +120,7 @@ class Plan:
             "purpose": self.purpose,
             "has_changes": self.has_changes,
             "changes": [change.as_json() for change in self.changes],
-            "refusals": [refusal.message for refusal in self.refusals],
+            "refusals": [obstacle.message for obstacle in self.obstacles],
         }
 
 

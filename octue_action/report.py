@@ -29,7 +29,7 @@ from octue_action.blocks import (
     text,
 )
 from octue_action.failure import Failure
-from octue_action.plan import NOT_THERE, Action, Change, Plan
+from octue_action.plan import IN_THE_WAY, NOT_THERE, Action, Change, Plan
 
 if TYPE_CHECKING:
     from octue_action.deployment import Deployment
@@ -82,6 +82,11 @@ ICONS = {
 }
 """What stands before an outcome in a table."""
 
+LEFT_ALONE = "left alone"
+"""What is said of something to which nothing is done though it is not as it should be."""
+
+GOES_ON_SERVING = "What served before goes on serving."
+
 _MOST_UNCHANGED = 19
 """Resources that the log of a plan lists though nothing happens to them: those of one service, or of a project's set-up
 by ``bootstrap``, and not those of three services."""
@@ -90,6 +95,12 @@ _MOST_NOTICES = 20
 """That are shown one below the other."""
 
 """What to know, and to do, after a run that ended before its time."""
+
+_LONG_VALUE = 200
+"""Characters from which on only that of a value is shown which changes."""
+
+_AROUND = 30
+"""Characters that are shown before and behind it."""
 
 _LONGEST_ANSWER = 20_000
 """Characters of an answer that are shown."""
@@ -146,11 +157,11 @@ def plan_lines(plan: Plan) -> list[str]:
 
     Of many that nothing happens to it is only said how many they are.
     """
-    counts = Counter(_will(change, plan) for change in plan.changes if change.action is Action.NO_OP)
+    counts = Counter(_will(change, plan) for change in plan.changes if _is_countable(change))
     lists_unchanged = counts.total() <= _MOST_UNCHANGED
     lines = []
     for change in plan.changes:
-        if lists_unchanged or change.action is not Action.NO_OP:
+        if lists_unchanged or not _is_countable(change):
             lines.append(f"{SIGNS[change.action]} {change.resource.label} {_will(change, plan)}")
             lines += [f"    {line}" for line in _field_texts(change)]
     if not lists_unchanged:
@@ -159,6 +170,11 @@ def plan_lines(plan: Plan) -> list[str]:
             which = f"{SIGNS[Action.NO_OP]} {count} of {len(plan.changes)} resources"
             lines.append(f"{which} {stay if will == WILL[Action.NO_OP] else will}")
     return [*lines, plan_sentence(plan)]
+
+
+def _is_countable(change: Change) -> bool:
+    """Whether nothing happens to something, and the reason for it is not found with it."""
+    return change.action is Action.NO_OP and change.refusal is None
 
 
 def plan_sentence(plan: Plan) -> str:
@@ -171,9 +187,11 @@ def plan_sentence(plan: Plan) -> str:
     if not plan.has_changes:
         which = f"all {len(plan.changes)} resources are as they" if len(plan.changes) > 1 else "the resource is as it"
         return f"Nothing to do: {which} should be."
+    stopped = sum(change.reason == IN_THE_WAY for change in plan.changes)
     return (
         f"Plan: {counts[Action.CREATE]} to create, {counts[Action.UPDATE]} to change, "
-        f"{counts[Action.REPLACE]} to replace, {counts[Action.NO_OP]} unchanged."
+        f"{counts[Action.REPLACE]} to replace, {counts[Action.NO_OP] - stopped} unchanged"
+        f"{f', {stopped} {LEFT_ALONE}' if stopped else ''}."
     )
 
 
@@ -258,7 +276,8 @@ def _drift_text(field: FieldChange) -> str:
         return f"{field.name}: missing"
     if field.sensitive:
         return f"{field.name}: differs"
-    return f"{field.name}: is {_value_text(field.before)}, wanted {_value_text(field.after)}"
+    actual, wanted = _differing(_value_text(field.before), _value_text(field.after))
+    return f"{field.name}: is {actual}, wanted {wanted}"
 
 
 def moved(changes: Iterable[Change]) -> list[str]:
@@ -324,6 +343,7 @@ def deployment_summary(
         head,
         GOES_ON if cut_short else "",
         *(failure_block(outcome) for outcome in failed),
+        *(GOES_ON_SERVING for deployment in deployments if goes_on_serving(deployment, outcomes)),
         *(_asked_blocks(asked) if asked is not None else ()),
         *(_how_to_ask(deployment, outcomes) for deployment in deployments if stands),
         outcome_table(outcomes),
@@ -382,7 +402,7 @@ def _plan_cell(change: Change, plan: Plan) -> str:
 
 def _will(change: Change, plan: Plan) -> str:
     """What will be done to a resource, and why, or why nothing is."""
-    words = f"left alone: {change.reason}" if change.reason else WILL[change.action]
+    words = f"{LEFT_ALONE}: {change.reason}" if change.reason else WILL[change.action]
     if change.action is Action.CREATE and change.resource.origin:
         words += f": {change.resource.origin}"
     if change.is_foreign and plan.purpose != "destroy":
@@ -391,7 +411,7 @@ def _will(change: Change, plan: Plan) -> str:
 
 
 def _was(change: Change) -> str:
-    return f"left alone: {change.reason}" if change.reason else WAS[change.action]
+    return f"{LEFT_ALONE}: {change.reason}" if change.reason else WAS[change.action]
 
 
 def obstacle(outcome: Outcome) -> str:
@@ -439,8 +459,15 @@ def _how_to_ask(deployment: Deployment, outcomes: Sequence[Outcome]) -> str:
 
 def service_of(deployment: Deployment, outcomes: Sequence[Outcome]) -> Resource | None:
     """The Cloud Run service of a deployment as it stands after these outcomes, as far as that is known."""
-    of_service = [o.resource for o in outcomes if o.change.resource.address == deployment.service.address]
-    return next(iter(reversed(of_service)), None)
+    of_service = [o for o in outcomes if o.change.resource.address == deployment.service.address]
+    return (of_service[-1].resource or of_service[-1].change.actual) if of_service else None
+
+
+def goes_on_serving(deployment: Deployment, outcomes: Sequence[Outcome]) -> bool:
+    """Whether a service that is there was not touched, as what it needs has failed."""
+    address = deployment.service.address
+    skipped = (o for o in outcomes if o.change.resource.address == address and o.status is Status.SKIPPED)
+    return any(o.change.actual is not None and o.change.action is not Action.DELETE for o in skipped)
 
 
 def facts(deployment: Deployment, service: Resource | None, *, with_region: bool) -> str:
@@ -539,7 +566,28 @@ def _field_text(field: FieldChange, *, is_new: bool) -> str:
         return f"{field.name}: {verb}{reason}"
     if is_new:
         return f"{field.name}: {_value_text(field.after)}"
-    return f"{field.name}: {_value_text(field.before)} → {_value_text(field.after)}{reason}"
+    before, after = _differing(_value_text(field.before), _value_text(field.after))
+    return f"{field.name}: {before} → {after}{reason}"
+
+
+def _differing(before: str, after: str) -> tuple[str, str]:
+    """Two texts; of long ones what differs in them, with some characters around it."""
+    if max(len(before), len(after)) <= _LONG_VALUE:
+        return before, after
+    start = max(0, _alike_from_start(before, after) - _AROUND)
+    end = max(0, _alike_from_start(before[:start:-1], after[:start:-1]) - _AROUND)
+
+    def part(whole: str) -> str:
+        return f"{'…' if start else ''}{whole[start : len(whole) - end]}{'…' if end else ''}"
+
+    return part(before), part(after)
+
+
+def _alike_from_start(one: str, other: str) -> int:
+    """Characters in which two texts begin alike."""
+    return next(
+        (number for number, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+    )
 
 
 def _value_text(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -64,6 +65,7 @@ _SIGN_IN = (
     "projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER`, "
     "or a step with google-github-actions/auth before this one"
 )
+_NAMED = "names of services, with commas or lines between them; for all of them, leave the input out"
 _KNOWN_BETTER = "(With `sdk_policy: any` this is a notice.)"
 _NO_FILE = "octue.yaml with the service's name in it, or input `service_name` for a repository without octue.yaml"
 
@@ -237,6 +239,9 @@ def _choose(
     known = [name for name, _ in by_name if name]
     wanted = values.name_list(given["services"].text) if "services" in given else ()
     meant = {word: _meant(word, configured.services, given.get("service_namespace")) for word in wanted}
+    findings.add(*_ambiguous(given, meant))
+    if "services" in given and not wanted:
+        findings.add(given["services"].problem(f"{given['services'].subject} names none.", _NAMED))
     if configured.is_whole:
         findings.add(*_unknown(given.get("services"), [*known, *(word for word in wanted if meant[word])], known))
     if not wanted and len(by_name) > 1 and "service_name" in given:
@@ -257,11 +262,8 @@ def _meant(
     for service in services:
         if "name" not in service.settings:
             continue
-        written = service.settings["name"].text
-        namespace = given_namespace or service.settings.get("namespace")
-        prefix, _, name = written.rpartition("/")
-        prefix = namespace.text if namespace else prefix
-        if word == written:
+        prefix, name = _names_of(service, given_namespace)
+        if word == service.settings["name"].text:
             exact.append(service)
         elif word in {name, f"{prefix}/{name}", names.service(prefix, name)}:
             others.append(service)
@@ -278,6 +280,22 @@ def _unknown(given: Given | None, known: Sequence[str], shown_as: Sequence[str] 
         if given:
             message = f"{given.subject}: there is no service {shown(name)}.{perhaps(name, shown_as or known)}"
             yield given.problem(message, f"one of {listed(shown_as or known)}")
+
+
+def _names_of(service: ServiceConfiguration, given_namespace: Given | None) -> tuple[str, str]:
+    """The namespace of a service, which may be none, and its name."""
+    prefix, _, name = service.settings["name"].text.rpartition("/")
+    namespace = given_namespace or service.settings.get("namespace")
+    return namespace.text if namespace else prefix, name
+
+
+def _ambiguous(given: Mapping[str, Given], meant: Mapping[str, Sequence[ServiceConfiguration]]) -> Iterator[Problem]:
+    """Names in the input `services` that several services have, each in a namespace of its own."""
+    for word, services in meant.items():
+        if len(services) > 1:
+            message = f"{given['services'].subject}: there are {len(services)} services {shown(word)}."
+            ways = ["/".join(filter(None, _names_of(it, given.get("service_namespace")))) for it in services]
+            yield given["services"].problem(message, listed(ways))
 
 
 def _refuse_shared(given: Mapping[str, Given], chosen: Sequence[ServiceConfiguration], findings: Findings) -> None:
@@ -328,12 +346,7 @@ def _unconfirmed(confirm: Given | None, services: Sequence[ServiceSettings]) -> 
     """What is to be destroyed, and has not been named once more; and what has been named, and is not."""
     given = confirm or Given(name="confirm", text="")
     said = values.name_list(given.text)
-    # A preview is named with its suffix: a step in which `preview` turns out to be empty must not destroy the real one.
-    suffixes = [f"-{it.preview}" if it.preview else "" for it in services]
-    allowed = [
-        {it.service, f"{it.name}{suffix}", f"{it.namespace}/{it.name}{suffix}" if it.namespace else it.service}
-        for it, suffix in zip(services, suffixes, strict=True)
-    ]
+    allowed = _ways_to_name(services)
     unnamed = [it for it, ways in zip(services, allowed, strict=True) if it.service and not ways.intersection(said)]
     known = [it.service for it in services]
     if unnamed:
@@ -346,6 +359,21 @@ def _unconfirmed(confirm: Given | None, services: Sequence[ServiceSettings]) -> 
         if not any(name in ways for ways in allowed):
             message = f"{given.subject} names {shown(name)}, which is not to be destroyed.{perhaps(name, known)}"
             yield given.problem(message, f"confirm: {listed(known)}")
+
+
+def _ways_to_name(services: Sequence[ServiceSettings]) -> list[set[str]]:
+    """How each of several services may be named: by its name alone only where no other one can be meant.
+
+    A preview is named with its suffix: a step in which `preview` turns out to be empty must not destroy the real one.
+    """
+    suffixes = [f"-{it.preview}" if it.preview else "" for it in services]
+    alone = [f"{it.name}{suffix}" for it, suffix in zip(services, suffixes, strict=True)]
+    whole = [
+        {it.service, f"{it.namespace}/{name}" if it.namespace else it.service}
+        for it, name in zip(services, alone, strict=True)
+    ]
+    count = Counter([*alone, *itertools.chain.from_iterable(whole)])
+    return [ways | {name} if count[name] == 1 else ways for name, ways in zip(alone, whole, strict=True)]
 
 
 def _without_effect(given: Mapping[str, Given], mode: Mode) -> Iterator[Problem]:

@@ -136,5 +136,5 @@ def _inputs_of(workflow: str) -> dict[str, str]:
     given: dict[str, str] = {}
     for job in yaml.safe_load(workflow)["jobs"].values():
         given |= {name: value for name, value in job.get("with", {}).items() if name not in OF_THE_WORKFLOW}
-        given |= job["steps"][-1]["with"] if "steps" in job else {}
+        given |= job["steps"][-1].get("with", {}) if "steps" in job else {}
     return given

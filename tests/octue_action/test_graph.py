@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import graphlib
 import threading
+import time
 
 import pytest
 from hypothesis import given
@@ -74,6 +75,26 @@ def test_an_exception_of_a_visit_is_raised() -> None:
 
     with pytest.raises(LookupError, match="a"):
         walk({"a": set(), "b": {"a"}}, visit)
+
+
+def test_after_an_exception_no_further_visit_begins() -> None:
+    visited: list[str] = []
+
+    def visit(node: str) -> None:
+        visited.append(node)
+        time.sleep(0.01)
+        raise LookupError(node)
+
+    with pytest.raises(LookupError):
+        walk({str(number): set() for number in range(500)}, visit, workers=2)
+
+    assert len(visited) < 10
+
+
+def test_a_hundred_visits_are_under_way_together() -> None:
+    together = threading.Barrier(100)
+
+    walk({str(number): set() for number in range(100)}, lambda _: together.wait(10))
 
 
 @given(acyclic_graphs())

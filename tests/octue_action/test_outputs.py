@@ -35,7 +35,7 @@ def test_the_single_outputs_are_those_of_the_first_service_and_services_has_all_
 
     services = json.loads(told["services"])
     assert list(services) == ["my-org-wind", "my-org-sun", "my-org-water"]
-    assert all(tuple(values) == SINGLE for values in services.values())
+    assert all(tuple(values) == (*SINGLE, "status") for values in services.values())
     assert {name: told[name] for name in SINGLE[:7]} == {name: services["my-org-wind"][name] for name in SINGLE[:7]}
     assert services["my-org-water"]["service_url"] == "https://my-org-water-abc-ew.a.run.app"
 
@@ -48,14 +48,53 @@ def test_each_service_says_whether_it_was_changed(three: list[Deployment]) -> No
     assert told["changed"] == "true"
 
 
-def test_what_is_shared_has_changed_each_that_has_it(three: list[Deployment]) -> None:
+def test_each_service_says_what_became_of_it_and_a_plan_says_nothing(three: list[Deployment]) -> None:
+    told = outputs(three, plan_of(three), each(three, ["unchanged", "created", "failed"]))
+    planned = outputs(three, plan_of(three))
+
+    assert [it["status"] for it in json.loads(told["services"]).values()] == ["unchanged", "applied", "failed"]
+    assert {it["status"] for it in json.loads(planned["services"]).values()} == {""}
+    assert "status" not in told
+
+
+def test_what_is_shared_is_a_change_of_the_run_and_of_no_single_service(three: list[Deployment]) -> None:
     sharing = [replace(it, image=three[0].image) for it in three[:2]]
     image = three[0].image
     assert image is not None
 
     told = outputs(sharing, plan_of(sharing), [outcome(image, Action.CREATE, Status.APPLIED)])
 
-    assert [values["changed"] for values in json.loads(told["services"]).values()] == ["true", "true"]
+    assert [values["changed"] for values in json.loads(told["services"]).values()] == ["false", "false"]
+    assert told["changed"] == "true"
+
+
+@pytest.mark.parametrize("status", [Status.FAILED, Status.SKIPPED, Status.NOT_BEGUN])
+def test_an_image_that_was_not_made_is_no_change_and_what_serves_is_told_instead(
+    three: list[Deployment], status: Status
+) -> None:
+    deployment = three[0]
+    image, service = deployment.image, deployment.service
+    assert image is not None
+    serving = replace(service, image="europe-west1-docker.pkg.dev/p/r/i:old", revision="wind-00001-abc")
+    plan = Plan(tuple(compare(it, serving if it is service else None) for it in deployment.resources))
+    outcomes = [
+        replace(outcome(image, Action.CREATE, status), has_written=status is Status.FAILED),
+        outcome(service, Action.UPDATE, Status.SKIPPED),
+    ]
+
+    told = outputs([deployment], plan, outcomes)
+
+    assert told["changed"] == "false"
+    assert (told["image"], told["revision"]) == (serving.image, "wind-00001-abc")
+
+
+def test_an_image_that_was_not_made_and_nothing_serves_is_none(three: list[Deployment]) -> None:
+    image = three[0].image
+    assert image is not None
+
+    told = outputs(three[:1], plan_of(three[:1]), [outcome(image, Action.CREATE, Status.FAILED)])
+
+    assert told["image"] == ""
 
 
 @pytest.mark.parametrize("number", [1, 3, 30, 100])

@@ -95,6 +95,29 @@ def test_the_log_of_a_plan_to_destroy() -> None:
     check("destroy.log", "\n".join(lines) + "\n")
 
 
+def test_of_long_values_only_that_is_shown_which_differs_with_a_little_around_it() -> None:
+    script = "gcloud run services update {} --quiet".format
+    names = [f"wind-{number:03}" for number in range(100)]
+    before, after = script(" ".join(names)), script(" ".join([*names[:60], "hydro-yield", *names[60:]]))
+    plan = Plan((Change(Thing(thing_id="trigger"), Action.UPDATE, (FieldChange("update", before, after),)),))
+
+    assert report.plan_lines(plan)[1] == (
+        "    update: …56 wind-057 wind-058 wind-059 wind-060 wind-061 wind-062 wi… → "
+        "…56 wind-057 wind-058 wind-059 hydro-yield wind-060 wind-061 wind-062 wi…"
+    )
+
+
+@given(st.text(max_size=400), st.text(max_size=40), st.text(max_size=40), st.text(max_size=400))
+def test_what_is_left_out_of_long_values_is_the_same_in_both(start: str, old: str, new: str, end: str) -> None:
+    before, after = f"{start}{old}{end}", f"{start}{new}{end}"
+
+    told = report._differing(before, after)
+
+    assert max(len(it) for it in told) <= 200
+    shown = [it.removeprefix("…").removesuffix("…") for it in told]
+    assert (shown[0] == shown[1]) == (before == after)
+
+
 def test_the_log_of_a_plan_with_nothing_to_do() -> None:
     assert report.plan_lines(Plan((UNCHANGED.change,))) == [
         "= Thing account stays",

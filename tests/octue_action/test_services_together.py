@@ -284,6 +284,15 @@ def test_a_service_that_is_not_ours_is_left_alone_and_the_others_are_deployed(be
 
     assert [planned.code, run.code] == [1, 1]
     assert planned.writes == []
+    assert planned.summary.startswith("<h2>❌ 1 of 10 services: something is in the way</h2>\n\n<blockquote>")
+    first_row = planned.summary.partition("<th>Changes</th>")[2].partition("</tr>")[2].partition("</tr>")[0]
+    assert name(3) in first_row
+    assert "left alone" in first_row
+    assert len(json.loads(planned.outputs["plan"])["refusals"]) == 1
+    (sentence,) = {line for line in run.log.text.splitlines() if "Plan: " in line}
+    assert sentence in planned.log.text
+    assert sentence.endswith(" left alone.")
+    assert f"Cloud Run service {name(3)} left alone: something is in the way" in planned.log.text
     (error,) = run.errors
     assert error.startswith(f"The Cloud Run service {name(3)} exists already, and this workflow did not make it.")
     assert error in planned.errors

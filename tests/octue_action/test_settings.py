@@ -174,6 +174,54 @@ def test_a_namespace_in_an_input_counts_where_services_are_chosen(environment: d
         assert [it.service for it in load(given).services] == ["my-org-product"]
 
 
+NAMESAKES = """\
+services:
+  - {name: sum, namespace: my-org, project_name: my-project, region: europe-west1}
+  - {name: their-org/sum, project_name: my-project, region: europe-west1}
+  - {name: sum, namespace: other, project_name: my-project, region: europe-west1}
+"""
+
+
+def test_a_name_that_several_services_have_chooses_none_of_them(
+    environment: dict[str, str], workspace: Path, problems: Problems
+) -> None:
+    (workspace / "octue.yaml").write_text(NAMESAKES)
+    (problem,) = problems(given_input(environment, services="sum"))
+    assert problem.message == "Input `services`: there are 2 services 'sum'."
+    assert problem.expected == "my-org/sum, other/sum"
+
+
+def test_a_name_that_several_services_have_confirms_the_end_of_none_of_them(
+    environment: dict[str, str], workspace: Path, problems: Problems
+) -> None:
+    (workspace / "octue.yaml").write_text(NAMESAKES)
+    chosen = "my-org/sum, other/sum"
+    (problem,) = problems(confirmed(environment, "sum", services=chosen))
+    assert problem.message.startswith("The services 'my-org-sum', 'other-sum' would be destroyed")
+    assert len(load(confirmed(environment, "my-org/sum, other-sum", services=chosen)).services) == 2
+    assert len(load(confirmed(environment, "sum", services="other/sum")).services) == 1
+
+
+def test_what_confirms_the_end_of_one_service_confirms_that_of_no_other(
+    environment: dict[str, str], workspace: Path, problems: Problems
+) -> None:
+    (workspace / "octue.yaml").write_text(WITH_NAMESPACES)
+    chosen = "my-org/sum, other/my-org-sum"
+    (problem,) = problems(confirmed(environment, "my-org-sum", services=chosen))
+    assert problem.message.startswith("The service 'other-my-org-sum' would be destroyed")
+    assert len(load(confirmed(environment, problem.expected.removeprefix("confirm: "), services=chosen)).services) == 2
+
+
+@pytest.mark.parametrize("written", [",", " , \n,"])
+def test_separators_alone_do_not_choose_all(
+    environment: dict[str, str], workspace: Path, problems: Problems, written: str
+) -> None:
+    (workspace / "octue.yaml").write_text(TWO_SERVICES)
+    (problem,) = problems(given_input(environment, services=written))
+    assert problem.message == "Input `services` names none."
+    assert problem.expected.endswith("for all of them, leave the input out")
+
+
 def test_a_service_that_there_is_not_is_said_with_some_of_those_there_are(
     environment: dict[str, str], workspace: Path, problems: Problems
 ) -> None:
