@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import inspect
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -92,6 +93,7 @@ class Google:
         self._limiters = Limiters()
         self._waits_told: set[str] = set()
         self._written = threading.local()
+        self._turns = threading.local()
         self._credentials = credentials
         self._emulator = emulator
         self._lock = threading.RLock()
@@ -383,12 +385,15 @@ class Google:
                     raise failure from failure.__cause__
 
     def _waits(self, quirk: Quirk, about: str) -> Iterator[None]:
-        """Wait as often as the quirk has time for, telling once, and not for every try, what is waited for."""
-        end = self.cancellation.now() + quirk.seconds
+        """Wait as often as the quirk has time for, telling once, and not for every try, what is waited for.
+
+        Until a try has its turn with an API does not count: it says nothing of how long the quirk lasts.
+        """
+        end = self.cancellation.now() + quirk.seconds - self._waited_for_turns
         if quirk.told:
             self.progress(f"{about}: {quirk.told}" if about else quirk.told)
         for pause in quirk.pauses():
-            if self.cancellation.now() + pause > end:
+            if self.cancellation.now() + pause > end + self._waited_for_turns:
                 return
             self.cancellation.pause(pause)
             yield
@@ -436,6 +441,12 @@ class Google:
             self.progress(f"Waiting, as {host} is asked no faster than Google Cloud allows.")
         if seconds > 0.0:
             self.cancellation.pause(seconds)
+            self._turns.seconds = self._waited_for_turns + seconds
+
+    @property
+    def _waited_for_turns(self) -> float:
+        """Seconds that this thread has waited for turns until now."""
+        return float(getattr(self._turns, "seconds", 0.0))
 
     def _close(self) -> None:
         """End every call that is under way."""
@@ -521,10 +532,10 @@ def _google_error(method: Callable[..., Any], error: Any) -> GoogleError:
 
 
 def _host(method: Callable[..., Any], request: Any) -> str:
-    """The host of the API that a method is of; empty where it is of none."""
+    """The host of the API that a method is of: a client's own, or a function around one that ``functools.wraps``."""
     if isinstance(request, RestRequest):
         return request.url.partition("/")[0]
-    return str(getattr(getattr(method, "__self__", None), "DEFAULT_ENDPOINT", ""))
+    return str(inspect.unwrap(method).__self__.DEFAULT_ENDPOINT)
 
 
 def _overdue(name: str, seconds: float) -> GoogleError:

@@ -6,6 +6,7 @@ Whoever reads them looks only where something has failed already. What goes wron
 from __future__ import annotations
 
 import datetime
+import functools
 import itertools
 import json
 import re
@@ -207,7 +208,8 @@ def glance(google: Google, source: LogSource) -> list[str]:
 def _newest(google: Google, source: LogSource, passing: Sequence[quirks.Quirk] = (quirks.TOKEN_REFUSED,)) -> list[str]:
     from google.cloud.logging_v2 import types
 
-    def list_log_entries(**named: Any) -> Iterator[types.LogEntry]:
+    @functools.wraps(google.logging.list_log_entries)
+    def newest(**named: Any) -> Iterator[types.LogEntry]:
         return itertools.islice(google.logging.list_log_entries(**named), ENTRIES)
 
     since = source.since or google.cancellation.date() - PERIOD
@@ -217,7 +219,7 @@ def _newest(google: Google, source: LogSource, passing: Sequence[quirks.Quirk] =
         order_by="timestamp desc",
         page_size=ENTRIES,
     )
-    entries = google.list(list_log_entries, request, passing=passing)
+    entries = google.list(newest, request, passing=passing)
     return [line for entry in reversed(entries) for line in _text(entry).splitlines()]
 
 

@@ -346,6 +346,7 @@ def _pull(google: Google, subscription: str, end: float, ack_ids: Sequence[str])
     """
     from google.pubsub_v1.types import pubsub
 
+    @functools.wraps(google.subscriber.pull)
     def pull(*, request: pubsub.PullRequest, timeout: float, retry: None) -> pubsub.PullResponse:
         left = max(SHORTEST_SECONDS, min(timeout, end - google.cancellation.now()))
         try:

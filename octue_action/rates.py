@@ -14,6 +14,9 @@ from dataclasses import dataclass
 
 MINUTE = 60.0
 
+TOGETHER = 10.0
+"""Seconds within which refusals are of requests that were made at one rate."""
+
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
@@ -84,6 +87,7 @@ class Limiter:
 
     def __init__(self, rate: Rate) -> None:
         self._full = 0.0
+        self._halved = -TOGETHER
         self._lock = threading.Lock()
         self._set(rate)
 
@@ -113,6 +117,17 @@ class Limiter:
                 self._set(Rate(per_minute=max(1, quota * 9 // 10), burst=1))
                 self._full, self._quota = now + self._interval, quota
 
+    def halve(self, now: float) -> None:
+        """Keep to half the rate from now on, where a refusal does not tell what the quota is.
+
+        :param now: as for ``turn``.
+        """
+        with self._lock:
+            if now >= self._halved + TOGETHER:
+                self._halved = now
+                self._set(Rate(per_minute=max(1, self._quota // 2), burst=1))
+                self._full = now + self._interval
+
 
 class Limiters:
     """The limiters of all APIs, for one run.
@@ -136,13 +151,17 @@ class Limiters:
         return limiter.turn(now) if limiter is not None else 0.0
 
     def learn(self, host: str, now: float, metadata: Mapping[str, str], *, writes: bool) -> None:
-        """Slow down after a refusal, where that says how many requests a minute may have.
+        """Slow down after a refusal: to the quota that it tells, or, where it tells none, by half.
 
         :param metadata: of its ``ErrorInfo``.
         """
         limiter, told = self._limiters.get((host, writes)), metadata.get("quota_limit_value", "")
-        if limiter is not None and "PerMinute" in metadata.get("quota_limit", "") and _NUMBER.fullmatch(told):
+        if limiter is None or "PerMinute" not in metadata.get("quota_limit", "PerMinute"):
+            return
+        if _NUMBER.fullmatch(told) and int(told) > 0:
             limiter.slow_down(int(told), now)
+        else:
+            limiter.halve(now)
 
 
 def _of(rates: Rates) -> dict[bool, Limiter]:

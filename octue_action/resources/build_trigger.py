@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple, Self
 
-from octue_action.resource import Mark, Permissions, Resource
+from octue_action.resource import OWNERSHIP_LABELS, Mark, Permissions, Resource
 
 if TYPE_CHECKING:
     from google.cloud.devtools import cloudbuild_v1
@@ -122,7 +122,8 @@ class BuildTrigger(Resource):
         from google.protobuf import field_mask_pb2
 
         trigger = self._message()
-        trigger.tags.extend(actual.other_tags)
+        # Tags that say whose it is go where it is taken over: it cannot be somebody else's, too.
+        trigger.tags.extend(tag for tag in actual.other_tags if not tag.startswith(_OWNERSHIP))
         trigger.resource_name = self.resource_name
         sources = ["github", "repository_event_config"]  # the one that is not set is cleared
         account = ["service_account"] if self.build_service_account else []
@@ -298,6 +299,9 @@ def tags_of(labels: Mapping[str, str]) -> tuple[str, ...]:
     """The tags that say what labels say of others."""
     return tuple(f"{key}-{value}" for key, value in labels.items())
 
+
+_OWNERSHIP = tuple(f"{key}-" for key in OWNERSHIP_LABELS)
+"""How the tags begin that say whose a trigger is."""
 
 _VALUE = re.compile(r"(--(?:build-arg|set-env-vars|update-env-vars)[= ]\w+=)\S+")
 """The value of a variable in an argument, which in a step that others have written may be a secret."""

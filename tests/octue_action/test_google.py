@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import threading
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from emulator.server import Emulator
 from emulator.tokens import Identity
 from emulator.world import World
 from octue_action import google as door
-from octue_action import quirks
+from octue_action import logs, question, quirks
 from octue_action.cancellation import Cancellation, Cancelled
 from octue_action.clock import Clock
 from octue_action.failure import GoogleError
@@ -81,6 +82,11 @@ def by(clock: Clock, google: Google) -> Google:
 
 def read_policy(google: Google) -> Any:
     return google.read(google.projects.get_iam_policy, iam_policy_pb2.GetIamPolicyRequest(resource=PROJECT))
+
+
+def around(google: Google, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function in a method's place, which says whose it is."""
+    return functools.wraps(google.projects.get_iam_policy)(function)
 
 
 def write_policy(google: Google) -> Any:
@@ -294,7 +300,7 @@ def test_a_reading_that_gets_no_answer_is_asked_for_once_more(google: Google) ->
         raise exceptions.DeadlineExceeded("deadline exceeded")
 
     with pytest.raises(GoogleError):
-        by(clock, google).read(silent, None)
+        by(clock, google).read(around(google, silent), None)
     assert calls == [door.CALL_SECONDS] * 2
 
 
@@ -302,7 +308,7 @@ def test_no_call_may_take_longer_than_the_run_has_left(google: Google) -> None:
     door = by(SimulatedClock(), google)
     door.cancellation.limit(5.0)
     given: list[float] = []
-    door.read(lambda **arguments: given.append(arguments["timeout"]), None)
+    door.read(around(google, lambda **arguments: given.append(arguments["timeout"])), None)
     assert given == [5.0]
 
 
@@ -530,9 +536,9 @@ def test_a_call_whose_connection_is_closed_is_cancelled_only_where_the_run_is_to
         raise error
 
     with pytest.raises(GoogleError):
-        door.write(closed, None)
+        door.write(around(google, closed), None)
     with pytest.raises(Cancelled):
-        door.write(closed_at_the_end, None)
+        door.write(around(google, closed_at_the_end), None)
 
 
 def test_what_google_refuses_while_the_run_ends_is_a_refusal_all_the_same(google: Google) -> None:
@@ -543,7 +549,7 @@ def test_what_google_refuses_while_the_run_ends_is_a_refusal_all_the_same(google
         raise exceptions.PermissionDenied("no")
 
     with pytest.raises(GoogleError, match="PERMISSION_DENIED"):
-        door.write(refuse, None)
+        door.write(around(google, refuse), None)
 
 
 @pytest.mark.parametrize("begun", [True, False])
@@ -634,7 +640,7 @@ def test_every_request_carries_the_token_and_a_deadline(google: Google, world: W
     def get_topic(**arguments: Any) -> None:
         given.update(arguments)
 
-    google.read(get_topic, "a request")
+    google.read(around(google, get_topic), "a request")
     assert given == {"request": "a request", "timeout": door.CALL_SECONDS, "retry": None}
     google.find(google.publisher.get_topic, pubsub.GetTopicRequest(topic=f"{PROJECT}/topics/nowhere"))
     (request,) = list(world.requests)[seen:]
@@ -684,6 +690,46 @@ def test_lists_and_methods_over_http_take_turns_like_all_others(google: Google) 
         with contextlib.suppress(GoogleError):  # the caller may not read it
             slow.find(slow.rest("get_workload_identity_pool"), request)
     assert clock.waits == [60.0, 60.0]
+
+
+def test_reading_logs_and_waiting_for_messages_take_turns_though_there_are_functions_around_the_methods(
+    google: Google,
+) -> None:
+    clock = SimulatedClock()
+    slow = slowly("logging.googleapis.com", clock, google)
+    source = logs.RevisionLog(project_id="my-project", location="europe-west1", service="sum", revision="")
+    for _ in range(2):
+        logs.glance(slow, source)
+    assert clock.waits == [60.0]
+
+    slow = slowly("pubsub.googleapis.com", clock, google)
+    for _ in range(2):
+        with contextlib.suppress(GoogleError):  # there is no such subscription
+            question._pull(slow, f"{PROJECT}/subscriptions/none", 60.0, ())
+    assert clock.waits == [60.0, 60.0]
+
+
+def test_a_function_that_is_of_no_api_is_not_called(google: Google) -> None:
+    with pytest.raises(AttributeError):
+        google.read(lambda **_: None, None)
+
+
+def test_waiting_for_turns_takes_nothing_of_the_patience_with_a_refusal_that_passes(google: Google) -> None:
+    clock, rate = SimulatedClock(), Rates(Rate(per_minute=1, burst=1))
+    slow = by(clock, google)
+    slow._limiters = Limiters({"cloudresourcemanager.googleapis.com": rate})
+    refusal = exceptions.ResourceExhausted(
+        "slower", error_info=error_details_pb2.ErrorInfo(reason="RATE_LIMIT_EXCEEDED")
+    )
+    answers = [refusal] * 4
+
+    def refuse(**_: Any) -> str:
+        if answers:
+            raise answers.pop()
+        return "done"
+
+    assert slow.write(around(google, refuse), None) == "done"
+    assert clock.time > 1.5 * quirks.RATE_LIMITED.seconds
 
 
 def test_every_client_is_of_an_api_whose_rate_is_known(google: Google) -> None:

@@ -113,9 +113,21 @@ def test_a_refusal_that_tells_the_quota_is_learnt_from() -> None:
     assert [limiters.turn("api", 10.0, writes=False) for _ in range(60)] == [0.0] * 60
 
 
-@pytest.mark.parametrize(
-    "told", [{}, metadata("120"), metadata("0"), metadata("-1"), metadata("many"), metadata("30", "TopicsPerProject")]
-)
+@pytest.mark.parametrize("told", [{}, metadata("0"), metadata("-1"), metadata("many"), {"quota_limit": "APerMinute"}])
+def test_after_a_refusal_that_tells_no_quota_the_rate_is_halved_once_for_all_that_were_made_at_it(
+    told: dict[str, str],
+) -> None:
+    limiters = Limiters({"api": Rates(Rate(per_minute=60, burst=60))})
+
+    for now in (100.0, 101.0, 109.0):
+        limiters.learn("api", now, told, writes=True)
+    assert [limiters.turn("api", 109.0, writes=True) for _ in range(3)] == pytest.approx([0.0, 1.0, 2.0])
+    limiters.learn("api", 120.0, told, writes=True)
+
+    assert [limiters.turn("api", 120.0, writes=True) for _ in range(3)] == pytest.approx([2.0, 4.0, 6.0])
+
+
+@pytest.mark.parametrize("told", [metadata("120"), metadata("30", "TopicsPerProject"), {"quota_limit": "Topics"}])
 def test_a_refusal_that_tells_no_smaller_quota_of_a_minute_changes_nothing(told: dict[str, str]) -> None:
     limiters = Limiters({"api": Rates(Rate(per_minute=60, burst=60))})
 
