@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -93,12 +94,22 @@ def apply(plan: Plan, google: Google, tell: Listener) -> tuple[Outcome, ...]:
     """
     outcomes: dict[str, Outcome] = {}
     groups = _written_together(plan)
+    group_of = {address: name for name, changes in groups.items() for address in changes}
+    turns = {name: threading.Lock() for name in groups}
     settled: dict[str, Outcome] = {}
+
+    def settle(group: str) -> None:
+        left = {address: it for address, it in groups[group].items() if address not in settled.keys() | outcomes.keys()}
+        settled.update(_outcomes_together(plan, left, outcomes, google))
 
     def visit(node: str) -> None:
         if node in groups:
-            settled.update(_outcomes_together(plan, groups[node], outcomes, google))
+            settle(node)
             return
+        # What was left out, as what it says was not known yet, is made together, too: it may all be known by now.
+        with turns[group_of[node]] if node in group_of else contextlib.nullcontext():
+            if node in group_of and node not in settled:
+                settle(group_of[node])
         change, before = plan.by_address[node], _before(plan, node, outcomes)
         outcome = outcomes[node] = settled.get(node) or _outcome(plan, change, before, google)
         with contextlib.suppress(OSError):

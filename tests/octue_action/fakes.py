@@ -29,6 +29,7 @@ class Cloud:
     progress: Callable[[str], None] = lambda _: None
     repeat = Google.repeat
     _waits = Google._waits
+    _waited_for_turns = 0.0
 
     def call(self, verb: str, label: str, texts: Sequence[str] = ()) -> None:
         with self.lock:

@@ -42,7 +42,7 @@ FAILING = {
 }
 """The call that is refused: whose failure it is, and what is skipped for it. All else is made."""
 
-KNOWN_BEFORE = {"topic_name", "service_id", "service_account", "image"}
+KNOWN_BEFORE = {"topic_name", "service_id", "service_account"}
 
 
 def test_a_failure_skips_what_depends_on_it_and_all_else_is_made_and_told(worlds: Worlds, row: Row) -> None:
@@ -62,6 +62,7 @@ def test_a_failure_skips_what_depends_on_it_and_all_else_is_made_and_told(worlds
             made = [line for line in lines if re.match(r"[+~] .* (created|changed) in ", line)]
             assert len(made) == ALL - 1 - len(skipped), made
             assert all(run.outputs[name] for name in KNOWN_BEFORE)
+            assert bool(run.outputs["image"]) == (failed != "Container image")
             assert run.outputs["changed"] == "true"
             assert bool(run.outputs["service_url"]) == ("Cloud Run service" not in {failed, *skipped})
             cloud.world.faults.check()
