@@ -165,11 +165,14 @@ def desired(settings: Settings, service: ServiceSettings, existing: Existing) ->
     )
 
 
-def known(deployment: Deployment, existing: Existing) -> dict[str, Resource | None]:
-    """What has been read of a deployment's resources already, by address; None for what is not there."""
+def known(deployment: Deployment, existing: Existing) -> dict[str, Resource | Failure | None]:
+    """What has been read of a deployment's resources already, by address, as ``plan.Known``."""
+    failure = existing.unread(deployment.service.resource_name)
+    if failure is not None:
+        return {deployment.service.address: failure}
     trigger = existing.trigger_named(deployment.trigger)
     service = existing.service(deployment.service.resource_name)
-    read: dict[str, Resource | None] = {
+    read: dict[str, Resource | Failure | None] = {
         deployment.trigger.address: deployment.trigger.canonical(trigger) if trigger is not None else None
     }
     # A service that is changing at the moment is read again, and waited for.

@@ -6,10 +6,10 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from octue_action import names, regions
-from octue_action.failure import GoogleError
+from octue_action.failure import Failure, GoogleError
 from octue_action.graph import walk
 from octue_action.resource import is_ours
 from octue_action.resources.eventarc_trigger import EventarcTrigger
@@ -20,6 +20,34 @@ if TYPE_CHECKING:
 
     from octue_action.google import Google
     from octue_action.settings import ServiceSettings, Settings
+
+
+Answer = TypeVar("Answer")
+
+
+class _Unread:
+    """Why something could not be read, by the full name of the Cloud Run service that it is about.
+
+    :param keeps: whether that is kept, and not raised.
+    """
+
+    def __init__(self, *, keeps: bool = False) -> None:
+        self.failures: dict[str, Failure] = {}
+        self._keeps = keeps
+
+    def or_else(self, otherwise: Answer, about: Iterable[str], read: Callable[[], Answer]) -> Answer:
+        """What is read, or something else where it cannot be.
+
+        :param about: names of the services for which it is read.
+        """
+        try:
+            return read()
+        except Failure as failure:
+            if not self._keeps:
+                raise
+            for name in about:
+                self.failures.setdefault(name, failure)
+            return otherwise
 
 
 class Existing:
@@ -49,26 +77,36 @@ class Existing:
         self._neighbours = {region: list(listed) for region, listed in (neighbours or {}).items()}
         self._elsewhere = dict(elsewhere or {})
         self._unseen: list[str] = []
+        self._unread = _Unread()
 
     @classmethod
     def read(cls, google: Google, settings: Settings) -> Existing:
         """Ask for the triggers of every region that a service is in, and for the services, all together.
 
         Only then for the topics: a service that is gone has left its topic, and its askers know it.
+
+        :raises Failure: where something cannot be read. Of several services that are to be deployed it is kept instead,
+            as what is in the way of those that it is about.
         """
         from google.cloud import eventarc_v1, run_v2
         from google.pubsub_v1.types import pubsub
 
         parents = {f"projects/{settings.project_id}/locations/{s.region}": s.region for s in settings.services}
         services = [resource_name(settings.project_id, service) for service in settings.services]
+        unread = _Unread(keeps=settings.mode in {"deploy", "plan"} and len(services) > 1)
+
+        def triggers(parent: str) -> Iterable[eventarc_v1.Trigger]:
+            request = eventarc_v1.ListTriggersRequest(parent=parent)
+            about = [name for name in services if name.startswith(f"{parent}/")]
+            return unread.or_else([], about, partial(google.list, google.eventarc.list_triggers, request))
+
+        def service(name: str) -> run_v2.Service | None:
+            request = run_v2.GetServiceRequest(name=name)
+            return unread.or_else(None, [name], partial(google.find, google.run.get_service, request))
+
         asked: dict[str, Callable[[], Any]] = {
-            **{
-                f"triggers of {p}": partial(
-                    google.list, google.eventarc.list_triggers, eventarc_v1.ListTriggersRequest(parent=p)
-                )
-                for p in parents
-            },
-            **{n: partial(google.find, google.run.get_service, run_v2.GetServiceRequest(name=n)) for n in services},
+            **{f"triggers of {parent}": partial(triggers, parent) for parent in parents},
+            **{name: partial(service, name) for name in services},
         }
         if settings.mode == "destroy":
             asked |= {
@@ -81,6 +119,7 @@ class Existing:
             {name: answers[name] for name in services},
             neighbours={region: answers.get(f"services of {parent}", ()) for parent, region in parents.items()},
         )
+        existing._unread = unread
         project = settings.project_id
         if settings.mode == "destroy" and existing._leaves_accounts(settings):
             elsewhere = _services_elsewhere(google, project, parents.values())
@@ -89,8 +128,10 @@ class Existing:
         unsaid = [service for service in settings.services if not existing._told_topic(project, service)]
         if unsaid:
             request = pubsub.ListTopicsRequest(project=f"projects/{project}", page_size=1000)
-            existing.topics = _by_name(google.list(google.publisher.list_topics, request))
-        existing._elsewhere = _asked_elsewhere(google, project, existing._in_question(settings, unsaid))
+            about = [resource_name(project, service) for service in unsaid]
+            topics = unread.or_else(None, about, partial(google.list, google.publisher.list_topics, request))
+            existing.topics = _by_name(topics) if topics is not None else None
+        existing._elsewhere = _asked_elsewhere(google, project, existing._in_question(settings, unsaid), unread)
         for trigger in itertools.chain.from_iterable(existing._triggers.values()):
             google.subscriptions[trigger.name] = trigger.transport.pubsub.subscription
         return existing
@@ -103,17 +144,18 @@ class Existing:
             for service in settings.services
         )
 
-    def _in_question(self, settings: Settings, unsaid: Iterable[ServiceSettings]) -> dict[str, str]:
+    def _in_question(self, settings: Settings, unsaid: Iterable[ServiceSettings]) -> dict[str, ServiceSettings]:
         """The topics that are taken, or deleted, only if no service in another region is asked on them.
 
-        :returns: their ids, and of each the region of the service that it is for.
+        :returns: their ids, and of each the service that it is for.
         """
-        project, found = settings.project_id, dict[str, str]()
+        project = settings.project_id
+        found: dict[str, ServiceSettings] = {}
         for service in unsaid:
-            found |= dict.fromkeys(self._own_topics(settings, service), service.region)
+            found |= dict.fromkeys(self._own_topics(settings, service), service)
         for service in settings.services if settings.delete_topic else ():
             told = self._told_topic(project, service)
-            found |= {told: service.region} if told else {}
+            found |= {told: service} if told else {}
         return found
 
     def _own_topics(self, settings: Settings, service: ServiceSettings) -> list[str]:
@@ -153,6 +195,10 @@ class Existing:
     def service(self, resource_name: str) -> run_v2.Service | None:
         """The Cloud Run service of that full name."""
         return self._services.get(resource_name)
+
+    def unread(self, resource_name: str) -> Failure | None:
+        """Why something of a Cloud Run service, by its full name, could not be read; None where all could."""
+        return self._unread.failures.get(resource_name)
 
     def trigger_of(self, service: ServiceSettings) -> eventarc_v1.Trigger | None:
         """The trigger that carries questions to a service: our own, or one made by hand after Octue's guide."""
@@ -285,26 +331,33 @@ def _runs_as(service: run_v2.Service) -> str:
     return str(service.template.service_account)
 
 
-def _asked_elsewhere(google: Google, project: str, topics: Mapping[str, str]) -> dict[str, str]:
+def _asked_elsewhere(
+    google: Google, project: str, topics: Mapping[str, ServiceSettings], unread: _Unread
+) -> dict[str, str]:
     """Those of the topics on which a service in another region is asked, too: both would answer every question.
 
     Eventarc names the subscription of a trigger ``eventarc-<region>-<trigger>-sub-<number>``.
 
-    :param topics: ids, and of each the region of the service that it is for.
+    :param topics: ids, and of each the service that it is for.
+    :param unread: takes what could not be read.
     :returns: their ids, and of each a subscription of another region's.
     """
     from google.pubsub_v1.types import pubsub
 
-    def foreign_subscription(topic_id: str) -> str:
+    def subscriptions(topic_id: str) -> list[str]:
         request = pubsub.ListTopicSubscriptionsRequest(topic=f"projects/{project}/topics/{topic_id}")
         try:
-            names_of_all = google.list(google.publisher.list_topic_subscriptions, request)
+            return google.list(google.publisher.list_topic_subscriptions, request)
         except GoogleError as error:
             if error.status == "NOT_FOUND":
-                return ""
+                return []
             raise
+
+    def foreign_subscription(topic_id: str) -> str:
+        about = [resource_name(project, topics[topic_id])]
+        names_of_all = unread.or_else(list[str](), about, partial(subscriptions, topic_id))
         ids = [name.rpartition("/")[2] for name in names_of_all]
-        own = f"eventarc-{topics[topic_id]}-"
+        own = f"eventarc-{topics[topic_id].region}-"
         return next((it for it in ids if it.startswith("eventarc-") and not it.startswith(own)), "")
 
     found = walk({topic_id: set() for topic_id in topics}, foreign_subscription)

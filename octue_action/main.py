@@ -5,6 +5,7 @@ What is imported here is what signing in takes; the rest is imported while the t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TextIO
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
     from octue_action.google import Google
+    from octue_action.logs import Log, LogSource
 
 FAILURE, BAD_INPUTS = 1, 2
+
+MOST_LOGS = 10
+"""Logs that one run reads: a project may ask for entries 60 times in a minute, and one log takes some readings."""
 
 _VERSION = "GITHUB_ACTION_REF"
 """The variable that says which version of this action the workflow names."""
@@ -110,15 +115,20 @@ def _explain(settings: Settings, google: Google, version: str) -> Callable[[Fail
     """
     values = [value for service in settings.services for value in service.environment_variables.values()]
     hidden = [*values, *filter(None, [settings.github_token])]
+    readings = itertools.count()
+
+    def log_of(source: LogSource | None) -> Log | None:
+        from octue_action import logs
+
+        is_read = source is not None and next(readings) < MOST_LOGS
+        return logs.read(google, source, hidden) if source is not None and is_read else None
 
     def explain(failure: Failure) -> Failure:
-        from octue_action import logs
         from octue_action.diagnosis import explained
 
-        source = failure.log_source
         return explained(
             failure,
-            log=logs.read(google, source, hidden) if source is not None else None,
+            log=log_of(failure.log_source),
             version=version,
             mode=settings.mode,
             project_id=settings.project_id,

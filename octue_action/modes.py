@@ -306,7 +306,7 @@ def _planned_back(run: Run, deployments: Sequence[Deployment], choose: Choose) -
     return back, make_plan(services, run.google, adopt=run.settings.adopt, known=known_services, purpose="rollback")
 
 
-def _known(deployments: Sequence[Deployment], existing: Existing) -> dict[str, Resource | None]:
+def _known(deployments: Sequence[Deployment], existing: Existing) -> Known:
     return {address: r for deployment in deployments for address, r in known(deployment, existing).items()}
 
 

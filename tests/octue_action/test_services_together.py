@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,14 @@ from google.cloud import run_v2
 from emulator import faults
 from emulator.errors import ApiError
 from emulator.faults import Fault
+from emulator.known_failures import FAILURES
 from emulator.propagation import Propagation
 from emulator.rpc import Call
+from octue_action import logs
 from octue_action.cancellation import Cancellation
+from octue_action.google import Google
+from octue_action.logs import Log, LogSource
+from octue_action.main import MOST_LOGS
 from tests.resilience.clouds import CloudTime
 from tests.runs import Job, Run, job_of_small_service
 
@@ -303,18 +308,83 @@ def test_a_service_that_is_not_ours_is_left_alone_and_the_others_are_deployed(be
     assert [it["labels"] for it in mine if it["name"].endswith(name(3))] == [{"team": "wind"}]
 
 
-def test_what_cannot_be_read_of_one_service_leaves_the_others_alone(begin: Begin) -> None:
+@pytest.mark.parametrize(
+    "method",
+    [
+        "google.cloud.run.v2.Services/GetService",
+        "google.cloud.run.v2.Services/GetIamPolicy",
+        "google.pubsub.v1.Publisher/GetTopic",
+        "google.pubsub.v1.Subscriber/GetSubscription",
+    ],
+)
+def test_what_cannot_be_read_of_one_service_leaves_the_others_alone(begin: Begin, method: str) -> None:
     job = begin(10)
     assert deploy(job).code == 0
-    job.world.faults.add(faults.denied("google.pubsub.v1.Publisher/GetTopic", skip=3))
+    job.world.faults.add(faults.denied(method, skip=3))
     job.commit({"more.txt": "1"})
 
     run = deploy(job)
 
     assert run.code == 1
     assert len(run.errors) == 1
-    assert "Pub/Sub topic" in run.log.text
+    statuses = [values["status"] for values in json.loads(run.outputs["services"]).values()]
+    assert sorted(statuses) == ["applied"] * 9 + ["failed"]
     revisions = [values["revision"] for values in json.loads(run.outputs["services"]).values()]
     assert sum("-00002-" in revision for revision in revisions) == 9
     assert deploy(job).code == 0
     held(job, 10)
+
+
+def test_what_cannot_be_read_of_one_region_leaves_the_services_in_the_others_alone(begin: Begin) -> None:
+    job = begin(3)
+    services = json.loads(octue_yaml(3))
+    services["services"][1]["region"] = "europe-west4"
+    job.commit({"octue.yaml": json.dumps(services)})
+    job.world.faults.add(faults.denied("google.cloud.eventarc.v1.Eventarc/ListTriggers"))
+
+    run = deploy(job)
+
+    assert run.code == 1
+    statuses = [values["status"] for values in json.loads(run.outputs["services"]).values()]
+    assert statuses in (["failed", "applied", "failed"], ["applied", "failed", "applied"]), "whichever was asked first"
+    assert deploy(job).code == 0
+    assert deploy(job, mode="drift").code == 0
+
+
+def test_topics_that_cannot_be_listed_are_in_the_way_of_new_services_alone(begin: Begin) -> None:
+    job = begin(3)
+    assert deploy(job).code == 0
+    job.commit({"octue.yaml": octue_yaml(4)})
+    job.world.faults.add(faults.denied("google.pubsub.v1.Publisher/ListTopics"))
+
+    run = deploy(job)
+
+    assert run.code == 1
+    assert [values["status"] for values in json.loads(run.outputs["services"]).values()][-1] == "failed"
+    assert [error for error in run.errors if "sum-00" in error] == []
+    assert deploy(job).code == 0
+    held(job, 4)
+
+
+# What fails in many of them
+
+
+def test_of_many_services_that_fail_some_logs_are_read_and_all_are_told(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, real = list[LogSource](), logs.read
+
+    def noted(google: Google, source: LogSource, hidden: Sequence[str]) -> Log:
+        read.append(source)
+        return real(google, source, hidden)
+
+    monkeypatch.setattr(logs, "read", noted)
+    job = begin(MOST_LOGS + 5, leaps=True)
+    job.world.faults.add(*FAILURES["run-port"].faults(times=None))
+
+    run = job.here(job.environment(event_name="workflow_dispatch"), Cancellation(CloudTime(job.world)))
+
+    assert run.code == 1
+    assert f"{MOST_LOGS + 5} of {MOST_LOGS + 5} services: the deployment failed" in run.summary
+    assert run.log.text.count("! Cloud Run service sum-") == MOST_LOGS + 5
+    assert len(read) == MOST_LOGS
