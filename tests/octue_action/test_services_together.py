@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import pytest
 from google.cloud import run_v2
+from google.rpc import error_details_pb2
 
 from emulator import faults
 from emulator.errors import ApiError
@@ -19,6 +20,7 @@ from emulator.faults import Fault
 from emulator.known_failures import FAILURES
 from emulator.propagation import Propagation
 from emulator.rpc import Call
+from emulator.services.cloud_run import Services
 from octue_action import logs
 from octue_action.cancellation import Cancellation
 from octue_action.google import Google
@@ -364,6 +366,33 @@ def test_topics_that_cannot_be_listed_are_in_the_way_of_new_services_alone(begin
     assert [error for error in run.errors if "sum-00" in error] == []
     assert deploy(job).code == 0
     held(job, 4)
+
+
+# Quotas
+
+
+@pytest.mark.parametrize("told", [{}, {"quota_limit": "WritePerMinutePerProjectRegion", "quota_limit_value": "30"}])
+def test_a_quota_far_below_what_is_taken_for_it_is_found_and_kept_and_all_services_stand(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch, told: dict[str, str]
+) -> None:
+    made, create = list[float](), Services.create_service
+
+    def within_quota(self: Services, request: run_v2.CreateServiceRequest, call: Call) -> Any:
+        now = job.world.clock.time()
+        if sum(time > now - 60.0 for time in made) >= 30:
+            info = error_details_pb2.ErrorInfo(reason="RATE_LIMIT_EXCEEDED", metadata=told)
+            raise ApiError(grpc.StatusCode.RESOURCE_EXHAUSTED, "Quota exceeded.", info)
+        made.append(now)
+        return create(self, request, call)
+
+    monkeypatch.setattr(Services, "create_service", within_quota)
+    job = begin(60, leaps=True)
+
+    run = job.here(job.environment(event_name="workflow_dispatch"), Cancellation(CloudTime(job.world)))
+
+    assert run.code == 0, run.errors
+    assert "RESOURCE_EXHAUSTED" in calls(run, "google.cloud.run.v2.Services/CreateService")
+    held(job, 60)
 
 
 # What fails in many of them
