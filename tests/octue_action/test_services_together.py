@@ -371,7 +371,7 @@ def test_topics_that_cannot_be_listed_are_in_the_way_of_new_services_alone(begin
 # Quotas
 
 
-@pytest.mark.parametrize("told", [{}, {"quota_limit": "WritePerMinutePerProjectRegion", "quota_limit_value": "30"}])
+@pytest.mark.parametrize("told", [{}, {"quota_limit": "WritePerMinutePerProjectRegion", "quota_limit_value": "10"}])
 def test_a_quota_far_below_what_is_taken_for_it_is_found_and_kept_and_all_services_stand(
     begin: Begin, monkeypatch: pytest.MonkeyPatch, told: dict[str, str]
 ) -> None:
@@ -379,7 +379,7 @@ def test_a_quota_far_below_what_is_taken_for_it_is_found_and_kept_and_all_servic
 
     def within_quota(self: Services, request: run_v2.CreateServiceRequest, call: Call) -> Any:
         now = job.world.clock.time()
-        if sum(time > now - 60.0 for time in made) >= 30:
+        if sum(time > now - 60.0 for time in made) >= 10:
             info = error_details_pb2.ErrorInfo(reason="RATE_LIMIT_EXCEEDED", metadata=told)
             raise ApiError(grpc.StatusCode.RESOURCE_EXHAUSTED, "Quota exceeded.", info)
         made.append(now)

@@ -19,7 +19,7 @@ from octue_action.failure import GoogleError
 from octue_action.google import Google
 from octue_action.plan import make_plan
 from octue_action.resource import diff
-from octue_action.resources.build_trigger import AT_ONCE, NEVER, BuildTrigger
+from octue_action.resources.build_trigger import AT_ONCE, NEVER, BuildTrigger, tags_of
 from tests.octue_action.resources.commits import commit
 from tests.octue_action.resources.kinds import (
     ACCOUNTS,
@@ -27,6 +27,7 @@ from tests.octue_action.resources.kinds import (
     LABELS,
     LOCATION,
     OTHER_REPOSITORY,
+    OTHERS_LABELS,
     PARENT,
     PROJECT,
     REPOSITORY,
@@ -225,6 +226,25 @@ def test_a_trigger_that_nothing_pushes_is_only_run_by_the_action(
 def test_its_tags_say_whose_it_is(trigger: BuildTrigger, google: Google) -> None:
     trigger.create(google)
     assert build_trigger_message(google, trigger)["tags"] == [f"{key}-{value}" for key, value in LABELS.items()]
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [OTHERS_LABELS, {**LABELS, "octue-preview": "pr-2"}],
+    ids=["of another repository", "of a preview that was called so"],
+)
+def test_one_that_is_taken_over_is_nobody_elses_any_more(
+    trigger: BuildTrigger, google: Google, theirs: dict[str, str]
+) -> None:
+    other = replace(trigger, tags=tags_of(theirs))
+    other.create(google)
+    assert not reading(trigger, google).ours
+
+    (outcome,) = apply(make_plan([trigger], google, adopt=True), google, lambda _: None)
+
+    assert outcome.status is Status.APPLIED
+    assert reading(trigger, google).ours
+    assert not reading(other, google).ours
 
 
 def test_tags_of_others_stay(trigger: BuildTrigger, google: Google) -> None:
