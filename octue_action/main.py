@@ -15,7 +15,7 @@ from octue_action.cancellation import Cancellation, Cancelled
 from octue_action.failure import Failure, fault
 from octue_action.problems import InvalidSettings, Problem
 from octue_action.redaction import is_token
-from octue_action.runner import Runner
+from octue_action.runner import OutputsNotWritten, Runner
 from octue_action.settings import Settings, load
 from octue_action.values import MODES
 
@@ -29,6 +29,8 @@ FAILURE, BAD_INPUTS = 1, 2
 
 MOST_LOGS = 10
 """Logs that one run reads: a project may ask for entries 60 times in a minute, and one log takes some readings."""
+
+_NO_ROOM = "See whether the runner's disk is full. Then run the job again: it goes on from what is there."
 
 _VERSION = "GITHUB_ACTION_REF"
 """The variable that says which version of this action the workflow names."""
@@ -60,6 +62,9 @@ def main(
         return _report_problems(invalid.problems, runner)
     except Failure as failure:
         return _report_failures("Nothing was changed", [failure], runner)
+    except OutputsNotWritten as error:
+        not_written = Failure(f"{error}\nWhat was done is in the log, and stands.", _NO_ROOM)
+        return _report_failures("The outputs were not written", [not_written], runner)
     except Exception as error:  # noqa: BLE001 - a fault of our own must still end in words that help
         given = environment.get("INPUT_MODE", "")
         mode = given if given in MODES else ""

@@ -42,6 +42,10 @@ _SUMMARY_FOLDS_CUT = (
 _MESSAGE_CUT = "\n[cut: the whole message is in the log of this step]"
 
 
+class OutputsNotWritten(Exception):
+    """The file that takes the outputs cannot be written: what the next steps go by is missing."""
+
+
 class Runner:
     """The runner that executes this step, for several threads at once.
 
@@ -162,7 +166,7 @@ class Runner:
 
         :param outputs: each value arrives as it is, line ends included
         :raises ValueError: when a name is not of letters, digits, ``-`` and ``_``; nothing is written then
-        :raises OSError: when the file cannot be written
+        :raises OutputsNotWritten: when the file cannot be written
         """
         for name in outputs:
             if not _OUTPUT_NAME.fullmatch(name):
@@ -173,7 +177,10 @@ class Runner:
             self.info("\n".join(f"{name} = {value}" for name, value in kept.items()))
             return
         message = "".join(f"{prepare_key_value_message(name, value)}\n" for name, value in kept.items())
-        _append(path, message.encode("utf-8", "backslashreplace"))
+        try:
+            _append(path, message.encode("utf-8", "backslashreplace"))
+        except OSError as error:
+            raise OutputsNotWritten(f"The outputs could not be written: {error}") from error
 
     def write_summary(self, markdown: str, *, replace: bool = True) -> None:
         """Show a page on the run, in place of the one that this step has shown before.
@@ -296,7 +303,7 @@ def _append(path: str, content: bytes) -> None:
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         if os.write(file, content) != len(content):
-            raise OSError(errno.ENOSPC, "The outputs could not be written whole", path)
+            raise OSError(errno.ENOSPC, "it could not be written whole", path)
     finally:
         os.close(file)
 

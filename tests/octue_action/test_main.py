@@ -316,6 +316,16 @@ def test_with_debug_logging_a_fault_shows_where_it_happened(job: Job) -> None:
     assert "LookupError: the mistake" in debug
 
 
+def test_outputs_that_cannot_be_written_fail_the_run_and_what_was_done_stands(job: Job) -> None:
+    environment = {**job.environment(), "GITHUB_OUTPUT": "/dev/full"}
+    run = job.here(environment)
+    (error,) = run.errors
+    assert run.code == 1
+    assert error.startswith("The outputs could not be written: ")
+    assert "fault of the action" not in run.summary
+    assert [it["name"].rpartition("/")[2] for it in run.world["services"]["services"]] == ["my-org-sum"]
+
+
 # Several services
 
 

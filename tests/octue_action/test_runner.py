@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from octue_action.runner import Runner
+from octue_action.runner import OutputsNotWritten, Runner
 from tests.github_runner import Command, Log, parse_command, read_log, read_outputs, read_summary
 
 # Texts that are looking for trouble: pieces of commands and heredocs, line ends, escapes, invisible and odd characters.
@@ -302,7 +302,7 @@ class TestOutputs:
 
     def test_a_write_cut_short_is_an_error(self, step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("octue_action.runner.os.write", lambda _, content: len(content) - 1)
-        with pytest.raises(OSError, match="could not be written whole"):
+        with pytest.raises(OutputsNotWritten, match=r"could not be written: .*whole"):
             step.runner.set_outputs({"a": "1"})
 
     def test_the_largest_output_is_left_out_where_all_are_more_than_github_takes(self, step: Step) -> None:
