@@ -279,7 +279,8 @@ def _unknown(given: Given | None, known: Sequence[str], shown_as: Sequence[str] 
     for name in unknown[:MAXIMUM_PROBLEMS]:
         if given:
             message = f"{given.subject}: there is no service {shown(name)}.{perhaps(name, shown_as or known)}"
-            yield given.problem(message, f"one of {listed(shown_as or known)}")
+            between = ", with commas or lines between several" if " " in name else ""
+            yield given.problem(message, f"one of {listed(shown_as or known)}{between}")
 
 
 def _names_of(service: ServiceConfiguration, given_namespace: Given | None) -> tuple[str, str]:

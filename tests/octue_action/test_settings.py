@@ -556,6 +556,7 @@ WRONG_INPUTS = [
     ("service_name", "product", "`name` is 'sum', but input `service_name` is 'product'.", "the same in both"),
     ("service_namespace", "other", "`namespace` is 'my-org', but input `service_namespace`", "the same in both"),
     ("services", "summ", "there is no service 'summ'. Perhaps you meant `sum`.", "one of sum"),
+    ("services", "sum sun", "there is no service 'sum sun'.", "one of sum, with commas or lines between several"),
     (
         "dockerfile",
         "docker/Dockerfile",
