@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MAXIMUM_PROBLEMS = 50
 """More than anybody corrects at a time; a file with more is not an octue.yaml."""
 
+MAXIMUM_SERVICES = 100
+"""Of one file: of a longer list, which is refused, no more are read."""
+
 SERVICE_SCHEMA: Schema = {
     "type": "object",
     "required": ["name"],
@@ -42,9 +45,9 @@ def file_schema(service: Schema) -> Schema:
             "services": {
                 "type": "array",
                 "minItems": 1,
-                "maxItems": 100,
+                "maxItems": MAXIMUM_SERVICES,
                 "items": service,
-                "description": "a list of 1 to 100 services, each beginning with `- name:`",
+                "description": f"a list of 1 to {MAXIMUM_SERVICES} services, each beginning with `- name:`",
             }
         },
         "if": {"type": "object", "required": ["services"]},
@@ -120,8 +123,8 @@ def read(data: bytes, file: str) -> Configuration:
         wrong.add(path)
         problems.extend(_problems(violation, path, root, file))
     entries = _entries(root)
-    services = tuple(_service(node, _keys_below(path, wrong), file) for path, node in entries)
-    is_whole = bool(services) and all("name" in it.settings for it in services)
+    services = tuple(_service(node, _keys_below(path, wrong), file) for path, node in entries[:MAXIMUM_SERVICES])
+    is_whole = bool(services) and len(services) == len(entries) and all("name" in it.settings for it in services)
     return Configuration(services=services, problems=tuple(dict.fromkeys(problems)), is_whole=is_whole)
 
 

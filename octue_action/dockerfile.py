@@ -73,7 +73,7 @@ class Instruction:
         """The stages or images that it copies from, or mounts."""
         return _FROM_FLAG.findall(self.flags)
 
-    @property
+    @cached_property
     def commands(self) -> list[list[str]]:
         """The commands of the shell form, or the one of the exec form, in words."""
         return [words] if (words := self.listed) is not None else commands_of(self.text)
@@ -173,7 +173,7 @@ class Dockerfile:
         made = any(not only_installs(words) for it in self.all("RUN") for words in it.commands)
         return self.python is None or foreign or made or any(_UNPACKED.search(it.text) for it in self.all("ADD"))
 
-    @property
+    @cached_property
     def has_other_pythons(self) -> bool:
         """Whether the Dockerfile seems to bring a Python of its own beside the base image's."""
         return any(_OTHER_PYTHON.search(it.text) for it in self.all("RUN", "COPY", "ENV"))
@@ -194,7 +194,7 @@ class Dockerfile:
         """The instructions of the stages that are used that begin with one of these words."""
         return (it for stage in self.used for it in stage.instructions if it.word in words)
 
-    @property
+    @cached_property
     def start(self) -> Start | None:
         """What the container starts; None where that is the base image's affair."""
         entrypoint = command = None

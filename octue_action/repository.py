@@ -39,34 +39,81 @@ _ANYWHERE = ("requirements.txt", *_PROJECT, *LOCKS)
 """What is read where the Dockerfile does not say what it installs."""
 
 
-class Repository:
-    """What there is in a repository: text by path, and where the paths of a Dockerfile are in it.
+class Checkout:
+    """A repository as it is checked out: what its images share is read once for all of them.
 
     :param root: the folder.
-    :param dockerfile_path: from there.
-    :param config: from there; None where there is none.
+    :param config: the path of octue.yaml from there; None where there is none.
     """
 
-    def __init__(self, root: Path, dockerfile_path: str, config: str | None) -> None:
-        self._root, self.dockerfile_path, self.config = root, dockerfile_path, config
-        self._looks = 0
+    def __init__(self, root: Path, config: str | None) -> None:
+        self.root, self.config = root, config
+        self._said: dict[str, list[Requirement | Reference]] = {}
 
-    def text(self, path: str, maximum: int = MAXIMUM_BYTES) -> str | None:
-        """The text of a file; None where there is none, or it is too large to be meant."""
-        data = self._data(path, maximum)
-        return data.decode("utf-8-sig", "replace") if data is not None else None
-
-    def _data(self, path: str, maximum: int = MAXIMUM_BYTES) -> bytes | None:
+    def data(self, path: str, maximum: int = MAXIMUM_BYTES) -> bytes | None:
+        """The content of a file; None where there is none, or it is too large to be meant."""
         try:
-            data = workspace.read(self._root, workspace.existing_file(self._root, path, ""), maximum)
+            data = workspace.read(self.root, workspace.existing_file(self.root, path, ""), maximum)
         except Rejected:
             return None
         return data if len(data) <= maximum else None
 
+    def text(self, path: str, maximum: int = MAXIMUM_BYTES) -> str | None:
+        """The text of a file; None where there is none, or it is too large to be meant."""
+        data = self.data(path, maximum)
+        return data.decode("utf-8-sig", "replace") if data is not None else None
+
+    def said_in(self, path: str) -> list[Requirement | Reference]:
+        """What a file says about packages; nothing where there is none."""
+        if path not in self._said:
+            is_lock = PurePosixPath(path).name in LOCKS
+            text = self.text(path, _MAXIMUM_LOCK_BYTES if is_lock else MAXIMUM_BYTES)
+            self._said[path] = requirements.of_file(text or "", path)
+        return self._said[path]
+
+    def has_anywhere(self, path: str) -> bool:
+        """Whether a file of that name is anywhere in the repository, or there is too much to be looked through."""
+        return self._names is None or PurePosixPath(path).name in self._names
+
+    @cached_property
+    def _names(self) -> frozenset[str] | None:
+        """The names of all files; None where there is too much to be looked through."""
+        names, entries = set[str](), 0
+        for _, folders, files in os.walk(self.root):
+            folders[:] = [folder for folder in folders if folder != ".git"]
+            entries += len(folders) + len(files)
+            if entries > _MAXIMUM_ENTRIES:
+                return None
+            names.update(files)
+        return frozenset(names)
+
+    @cached_property
+    def flat_configuration(self) -> int | None:
+        """The line where an octue.yaml without ``services`` begins; None where it has that, or has another name."""
+        is_read = self.config is not None and PurePosixPath(self.config).name == "octue.yaml"
+        data = self.data(self.config) if self.config and is_read else None
+        try:
+            node = parse(data, "") if data is not None else None
+        except InvalidSettings:
+            return None
+        return node.position.line if node and isinstance(node.value, dict) and "services" not in node.value else None
+
+
+class Repository:
+    """What there is in a repository for one of its images: where the paths of the Dockerfile are in it.
+
+    :param checkout: the repository.
+    :param dockerfile_path: from its root.
+    """
+
+    def __init__(self, checkout: Checkout, dockerfile_path: str) -> None:
+        self.checkout, self.dockerfile_path = checkout, dockerfile_path
+        self._is_there: dict[str, bool] = {}
+
     @cached_property
     def dockerfile(self) -> Dockerfile:
         """The Dockerfile."""
-        return parse_dockerfile(self._data(self.dockerfile_path) or b"")
+        return parse_dockerfile(self.checkout.data(self.dockerfile_path) or b"")
 
     @cached_property
     def copied(self) -> list[tuple[str, str]]:
@@ -90,7 +137,7 @@ class Repository:
     @cached_property
     def _folders(self) -> list[str]:
         """The folders that what the container has may be in: those that are copied first."""
-        beside = [str(PurePosixPath(path).parent) for path in (self.config, self.dockerfile_path) if path]
+        beside = [str(PurePosixPath(path).parent) for path in (self.checkout.config, self.dockerfile_path) if path]
         return list(dict.fromkeys([*self._copied_folders, ".", *self._worked_in, *beside]))
 
     @cached_property
@@ -116,34 +163,32 @@ class Repository:
         return next((it for it in dict.fromkeys([*same, *below]) if self._is_file(it)), None)
 
     def _is_file(self, path: str) -> bool:
-        self._looks += 1
-        if self._looks > _MAXIMUM_LOOKS:
-            return False
+        if path not in self._is_there:
+            if self._has_looked_enough:
+                return False
+            self._is_there[path] = self._exists(path)
+        return self._is_there[path]
+
+    def _exists(self, path: str) -> bool:
         try:
-            workspace.existing_file(self._root, path, "")
+            workspace.existing_file(self.checkout.root, path, "")
         except Rejected:
             return False
         return True
 
+    @property
+    def _has_looked_enough(self) -> bool:
+        return len(self._is_there) >= _MAXIMUM_LOOKS
+
     def _is_folder(self, path: str) -> bool:
         try:
-            return (self._root / workspace.relative(self._root, path, "")).is_dir()
+            return (self.checkout.root / workspace.relative(self.checkout.root, path, "")).is_dir()
         except (Rejected, OSError):  # a name may be too long
             return False
 
     def has(self, path: str) -> bool:
         """Whether the container may have that file: from the repository, or since the Dockerfile makes it."""
-        return self.locate(path) is not None or self._is_made(path) or self._looks > _MAXIMUM_LOOKS
-
-    def has_anywhere(self, path: str) -> bool:
-        """Whether a file of that name is anywhere in the repository, or there is too much to be looked through."""
-        name, entries = PurePosixPath(path).name, 0
-        for _, folders, files in os.walk(self._root):
-            folders[:] = [folder for folder in folders if folder != ".git"]
-            entries += len(folders) + len(files)
-            if name in files or entries > _MAXIMUM_ENTRIES:
-                return True
-        return False
+        return self.locate(path) is not None or self._is_made(path) or self._has_looked_enough
 
     def _is_made(self, path: str) -> bool:
         """Whether the Dockerfile seems to make that file: in a command, from another image, or under another name."""
@@ -163,17 +208,6 @@ class Repository:
         others = [source for source, _ in self.copied]
         return all(self._is_file(source) and PurePosixPath(source).name != name for source in others)
 
-    @cached_property
-    def flat_configuration(self) -> int | None:
-        """The line where an octue.yaml without ``services`` begins; None where it has that, or has another name."""
-        is_read = self.config is not None and PurePosixPath(self.config).name == "octue.yaml"
-        data = self._data(self.config) if self.config and is_read else None
-        try:
-            node = parse(data, "") if data is not None else None
-        except InvalidSettings:
-            return None
-        return node.position.line if node and isinstance(node.value, dict) and "services" not in node.value else None
-
     def with_scripts(self, start: Start) -> tuple[str, bool]:
         """What a container starts, with the text of the repository's scripts in it.
 
@@ -184,7 +218,7 @@ class Repository:
             if word.startswith("-") or not re.search(r"/|\.(sh|py)\Z", word):
                 continue
             path = self.locate(word)
-            text = self.text(path) if path else None
+            text = self.checkout.text(path) if path else None
             if text is not None:
                 texts.append(text)
             elif not re.match(r"/(usr/(local/)?)?bin/", word):
@@ -216,9 +250,7 @@ def installed(repository: Repository) -> Iterator[Requirement]:
         if file in read:
             continue
         read.add(file)
-        is_lock = PurePosixPath(file).name in LOCKS
-        text = repository.text(file, _MAXIMUM_LOCK_BYTES if is_lock else MAXIMUM_BYTES)
-        for said in requirements.of_file(text or "", file):
+        for said in repository.checkout.said_in(file):
             if isinstance(said, Requirement):
                 if not said.extra or _installs_extra(repository, said.extra):
                     yield said

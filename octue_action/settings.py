@@ -336,11 +336,10 @@ def _about_regions(services: Sequence[ServiceSettings], readers: Sequence[Servic
 def _traps(
     services: Sequence[ServiceSettings], readers: Sequence[ServiceReader], root: Path, config: str | None
 ) -> Iterator[Found]:
-    """What would go wrong with Octue's SDK in these services; what two of them share once."""
+    """What would go wrong with Octue's SDK in these services."""
     from octue_action import traps  # not every mode looks for them
 
-    every = (traps.found(root, it, config, reader.written) for it, reader in zip(services, readers, strict=True))
-    return iter(dict.fromkeys(itertools.chain.from_iterable(every)))
+    return traps.found(root, config, ((it, reader.written) for it, reader in zip(services, readers, strict=True)))
 
 
 def _unconfirmed(confirm: Given | None, services: Sequence[ServiceSettings]) -> Iterator[Problem]:
@@ -356,10 +355,10 @@ def _unconfirmed(confirm: Given | None, services: Sequence[ServiceSettings]) -> 
         message = f"{what} would be destroyed, and `confirm` does not name {them}."
         yield given.problem(message, f"confirm: {', '.join(known)}")
         return
-    for name in said:
-        if not any(name in ways for ways in allowed):
-            message = f"{given.subject} names {shown(name)}, which is not to be destroyed.{perhaps(name, known)}"
-            yield given.problem(message, f"confirm: {listed(known)}")
+    unmeant = [name for name in said if not any(name in ways for ways in allowed)]
+    for name in unmeant[:MAXIMUM_PROBLEMS]:
+        message = f"{given.subject} names {shown(name)}, which is not to be destroyed.{perhaps(name, known)}"
+        yield given.problem(message, f"confirm: {listed(known)}")
 
 
 def _ways_to_name(services: Sequence[ServiceSettings]) -> list[set[str]]:

@@ -8,6 +8,8 @@ go together: ``settings`` and ``limits`` find these.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -19,7 +21,7 @@ from octue_action import limits, versions
 from octue_action.dockerfile import commands_of, only_installs
 from octue_action.gunicorn import MODULE, Gunicorn, is_reached
 from octue_action.problems import Given, Problem, shown
-from octue_action.repository import Repository
+from octue_action.repository import Checkout, Repository
 from octue_action.repository import installed as installed_by
 from octue_action.requirements import Requirement
 from octue_action.versions import Range, between
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from octue_action.service_settings import ServiceSettings
 
 Severity = Literal["error", "notice"]
+
+Written = Callable[[str], Given | None]
+"""Where a setting of a service is written, by the input's or the key's name; None where it is not."""
 
 PIN = "0.39.0"
 """The newest SDK whose services have topics with UUIDs, which are those that the action makes."""
@@ -330,33 +335,32 @@ _FLAT_MODULE, _NESTED_MODULE = between((0, 0, 0), (0, 8, 0)), between((0, 8, 0),
 _ACKNOWLEDGED = 600  # seconds: the longest that Pub/Sub waits
 
 
-def found(
-    root: Path, service: ServiceSettings, config: str | None, written: Callable[[str], Given | None]
-) -> list[Found]:
-    """The traps that a service would be deployed into.
+def found(root: Path, config: str | None, services: Iterable[tuple[ServiceSettings, Written]]) -> Iterator[Found]:
+    """The traps that services would be deployed into: what several of them share is read once, and told once.
 
     :param root: the repository as it is checked out; nobody vouches for what is in it.
-    :param service: what is to be deployed; one from a ready image has none of these.
-    :param config: the path of its configuration; None where there is none.
-    :param written: where a setting is written, by the input's or the key's name; None where it is not.
+    :param config: the path of octue.yaml; None where there is none.
+    :param services: what is to be deployed; those from a ready image have none of these traps.
     """
-    if service.image is not None:
+    checkout = Checkout(root, config)
+
+    @functools.cache
+    def image(dockerfile: str) -> _Image:
+        return _Image(Repository(checkout, dockerfile))
+
+    every = (_of_service(image(it.dockerfile), it, written) for it, written in services if it.image is None)
+    return iter(dict.fromkeys(itertools.chain.from_iterable(every)))
+
+
+def _of_service(image: _Image, service: ServiceSettings, written: Written) -> list[Found]:
+    if image.sdk is None:
         return []
-    repository = Repository(root, service.dockerfile, config)
-    installed = list(installed_by(repository))
-    sdk = _decisive([it for it in installed if it.package == "octue"])
-    if sdk is None:
-        return []
-    look = _Look(repository, service, written, sdk, installed)
-    starts_octue = look.starts_octue
-    file = repository.dockerfile
-    has_all_files = look.starts_octue_alone and not file.has_other_sources
-    obeys_pip = starts_octue and not look.overrules_pip
+    look = _Look(image, image.sdk, service, written)
     return [
-        *_certain(look.at_version(), starts_octue),
-        *_certain(look.at_companions(), obeys_pip),
-        *_certain(look.at_python(), obeys_pip and not file.has_other_pythons),
-        *_certain(look.at_what_it_reads(), has_all_files),
+        *_certain(look.at_version(), image.starts_octue),
+        *_certain(look.at_companions(), image.obeys_pip),
+        *_certain(look.at_python(), image.obeys_pip and not image.dockerfile.has_other_pythons),
+        *_certain(look.at_what_it_reads(), image.has_all_files),
         *look.at_the_start(),
         *look.at_settings(),
     ]
@@ -411,23 +415,84 @@ def _pinned(requirement: Requirement, *pins: str) -> str:
     return " ".join([command, *(f'"{pin}"' for pin in pins)])
 
 
-class _Look:
-    """Looks for each trap, once it is known that the service installs Octue's SDK.
+class _Image:
+    """What a Dockerfile makes, as far as it can be seen: the same for all the services that run it.
 
-    :param sdk: what says most about its version.
-    :param installed: all that is said about packages.
+    :param repository: the Dockerfile's.
     """
 
-    def __init__(
-        self,
-        repository: Repository,
-        service: ServiceSettings,
-        written: Callable[[str], Given | None],
-        sdk: Requirement,
-        installed: list[Requirement],
-    ) -> None:
-        self._repository, self._service, self._written = repository, service, written
-        self._sdk, self._installed = sdk, installed
+    def __init__(self, repository: Repository) -> None:
+        self.repository, self.dockerfile = repository, repository.dockerfile
+
+    @cached_property
+    def installed(self) -> list[Requirement]:
+        """All that is said about packages."""
+        return list(installed_by(self.repository))
+
+    @cached_property
+    def sdk(self) -> Requirement | None:
+        """What says most about the SDK's version; None where that is not installed."""
+        return _decisive([it for it in self.installed if it.package == "octue"])
+
+    @cached_property
+    def obeys_pip(self) -> bool:
+        """Whether what does not go together is not installed, or the container does not start."""
+        return self.starts_octue and not self._overrules_pip
+
+    @property
+    def _overrules_pip(self) -> bool:
+        """Whether something installs what does not go together: another server than the SDK's, which may run all."""
+        others = ((it, _OF_SERVER[it.package]) for it in self.installed if it.package in _OF_SERVER)
+        is_another = any(it.allowed is not None and not it.allowed & wanted for it, wanted in others)
+        return is_another or self.dockerfile.overrules_pip
+
+    @cached_property
+    def started(self) -> tuple[str, bool]:
+        """What the container starts, with its scripts, and whether all of them could be read."""
+        start = self.dockerfile.start
+        return self.repository.with_scripts(start) if start is not None else ("", True)
+
+    @cached_property
+    def gunicorn(self) -> Gunicorn | None:
+        """How gunicorn is started; None where it is not, or where something else tells it more."""
+        gunicorn = Gunicorn.in_text(self.started[0])
+        return gunicorn if gunicorn and not self.repository.configures_gunicorn(gunicorn) else None
+
+    @cached_property
+    def starts_octue(self) -> bool:
+        """Whether the container starts Octue's Flask app; another program may do without what that needs.
+
+        A base image that is not known may start anything, too.
+        """
+        if self.dockerfile.start is None:
+            return self.dockerfile.python is not None
+        return MODULE in self.started[0]
+
+    @cached_property
+    def has_all_files(self) -> bool:
+        """Whether all the container's files are from the repository, by the time that Octue's Flask app reads them."""
+        return self._starts_octue_alone and not self.dockerfile.has_other_sources
+
+    @property
+    def _starts_octue_alone(self) -> bool:
+        """Whether the container starts Octue's Flask app, and no other program before, which might make files."""
+        start = self.dockerfile.start
+        if start is None or not self.starts_octue:
+            return self.starts_octue
+        said = start.text if MODULE in start.text else self.started[0].partition("\n")[2]
+        server = re.compile(rf"\bgunicorn\b|{re.escape(MODULE)}")
+        return all(only_installs(words) or server.search(" ".join(words)) for words in commands_of(said))
+
+
+class _Look:
+    """Looks for each trap of a service, once it is known that its image installs Octue's SDK.
+
+    :param sdk: what says most about its version.
+    """
+
+    def __init__(self, image: _Image, sdk: Requirement, service: ServiceSettings, written: Written) -> None:
+        self._image, self._sdk, self._service, self._written = image, sdk, service, written
+        self._repository = image.repository
 
     def _is(self, those: Range) -> bool:
         """Whether the SDK is certainly one of those versions."""
@@ -438,13 +503,6 @@ class _Look:
         sdk = self._sdk
         if trap := _of_version(sdk.allowed):
             yield _at_requirement(trap, sdk, pin=_pinned(sdk, f"octue=={PIN}", "setuptools<81", "werkzeug<3"))
-
-    @property
-    def overrules_pip(self) -> bool:
-        """Whether something installs what does not go together: another server than the SDK's, which may run all."""
-        others = ((it, _OF_SERVER[it.package]) for it in self._installed if it.package in _OF_SERVER)
-        is_another = any(it.allowed is not None and not it.allowed & wanted for it, wanted in others)
-        return is_another or self._repository.dockerfile.overrules_pip
 
     def at_companions(self) -> Iterator[Found]:
         """What is wrong with what the SDK needs beside it."""
@@ -469,7 +527,7 @@ class _Look:
         self, package: str, good: Range, pin: str, wrong: Trap, missing: Trap | None = None
     ) -> Iterator[Found]:
         """What is wrong with a package that the SDK needs in certain versions."""
-        said = [it for it in self._installed if it.package == package]
+        said = [it for it in self._image.installed if it.package == package]
         if any(it.allowed is None or good.has_newest_of(it.allowed) for it in said):
             return
         bad = next((it for it in said if it.allowed is not None and not it.allowed & good), None)
@@ -481,6 +539,7 @@ class _Look:
     def at_what_it_reads(self) -> Iterator[Found]:
         """Files that the SDK reads in the container, and that are not there."""
         repository, name = self._repository, self._service.name
+        checkout = repository.checkout
         given = self._written("twine_path")
         twine = given.text if given else "twine.json"
         if not repository.has(twine):
@@ -492,13 +551,13 @@ class _Look:
             yield self._missing(_at(NO_OCTUE_YAML, self._sdk_place("octue.yaml"), name=name), "octue.yaml")
         elif self._is(_OCTUE_YAML) and repository.leaves_out("octue.yaml"):
             yield _at(NOT_COPIED, self._last_copy("octue.yaml"), path="octue.yaml")
-        if self._is(_LISTED_SERVICES) and repository.config and (line := repository.flat_configuration):
-            place = Given(name="services", text="", file=repository.config, line=line)
-            yield _at(FLAT_OCTUE_YAML, place, path=shown(repository.config)[1:-1], name=name)
+        if self._is(_LISTED_SERVICES) and checkout.config and (line := checkout.flat_configuration):
+            place = Given(name="services", text="", file=checkout.config, line=line)
+            yield _at(FLAT_OCTUE_YAML, place, path=shown(checkout.config)[1:-1], name=name)
 
     def _missing(self, found: Found, path: str) -> Found:
         """What is told of a missing file, which is not certain where one of its name is somewhere else."""
-        return replace(found, is_certain=not self._repository.has_anywhere(path))
+        return replace(found, is_certain=not self._repository.checkout.has_anywhere(path))
 
     def _sdk_place(self, title: str) -> Given:
         return Given(name=title, text="", file=self._sdk.file, line=self._sdk.line)
@@ -511,33 +570,6 @@ class _Look:
     def _dockerfile_place(self, title: str, line: int) -> Given:
         return Given(name=title, text="", file=self._repository.dockerfile_path, line=line)
 
-    @cached_property
-    def _started(self) -> tuple[str, bool]:
-        """What the container starts, with its scripts, and whether all of them could be read."""
-        start = self._repository.dockerfile.start
-        return self._repository.with_scripts(start) if start is not None else ("", True)
-
-    @property
-    def starts_octue(self) -> bool:
-        """Whether the container starts Octue's Flask app; another program may do without what that needs.
-
-        A base image that is not known may start anything, too.
-        """
-        file = self._repository.dockerfile
-        if file.start is None:
-            return file.python is not None
-        return MODULE in self._started[0]
-
-    @property
-    def starts_octue_alone(self) -> bool:
-        """Whether the container starts Octue's Flask app, and no other program before, which might make files."""
-        start = self._repository.dockerfile.start
-        if start is None or not self.starts_octue:
-            return self.starts_octue
-        said = start.text if MODULE in start.text else self._started[0].partition("\n")[2]
-        server = re.compile(rf"\bgunicorn\b|{re.escape(MODULE)}")
-        return all(only_installs(words) or server.search(" ".join(words)) for words in commands_of(said))
-
     def at_the_start(self) -> Iterator[Found]:
         """What is wrong with how the container starts, as far as the repository says how."""
         file = self._repository.dockerfile
@@ -548,7 +580,7 @@ class _Look:
                 yield _at(NO_START, place, start="The Dockerfile without CMD or ENTRYPOINT", module=module)
             return
         place = self._dockerfile_place("CMD", start.line)
-        text, is_whole = self._started
+        text, is_whole = self._image.started
         named = re.search(rf"{re.escape(MODULE)}(\.flask_app)?(?![\w.])", text)
         if named is None:
             if is_whole:
@@ -559,7 +591,7 @@ class _Look:
         variable = next((word for word in start.words if "$" in word), None)
         if start.is_exec and variable is not None:
             yield _at(VARIABLES_IN_EXEC_FORM, place, word=shown(variable)[1:-1], module=module)
-        if (gunicorn := Gunicorn.in_text(text)) and not self._repository.configures_gunicorn(gunicorn):
+        if gunicorn := self._image.gunicorn:
             yield from self._at_gunicorn(gunicorn, place, module)
 
     def _at_gunicorn(self, gunicorn: Gunicorn, place: Given, module: str) -> Iterator[Found]:

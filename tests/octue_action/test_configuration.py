@@ -179,3 +179,12 @@ def test_a_file_of_any_shape_is_read_or_has_problems(value: object) -> None:
     found = read(text)
     assert all(problem.line == 1 for problem in found.problems)
     assert found.problems or found.services
+
+
+def test_of_a_list_that_is_too_long_no_more_services_are_read_than_there_may_be() -> None:
+    found = read("services:\n" + "".join(f"  - name: s{number}\n" for number in range(3300)))
+
+    (problem,) = found.problems
+    assert problem.message == "`services` is a list of 3300."
+    assert len(found.services) == 100
+    assert not found.is_whole, "a service that is not among them may be there"

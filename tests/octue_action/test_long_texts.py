@@ -15,7 +15,7 @@ from octue_action.failure import GoogleError, report_url
 from octue_action.google import Google
 from octue_action.logs import BuildLog, RevisionLog
 from octue_action.markdown import fitted
-from octue_action.repository import Repository, installed
+from octue_action.repository import Checkout, Repository, installed
 from tests.octue_action.test_logs import CloudLogging, entries
 
 SECONDS = 2.0
@@ -133,7 +133,7 @@ def test_no_dockerfile_takes_long_or_much(text: str, tmp_path: Path) -> None:
         (tmp_path / f"folder{number}").mkdir()
     copies = "\nCOPY " + " ".join(f"folder{number}" for number in range(20)) + " /app/\n"
     (tmp_path / "Dockerfile").write_text(text + copies)
-    repository = Repository(tmp_path, "Dockerfile", None)
+    repository = Repository(Checkout(tmp_path, None), "Dockerfile")
 
     list(installed(repository))
     found = dockerfile.parse((text + copies).encode())

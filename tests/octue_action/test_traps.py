@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import os
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from octue_action import traps
+from octue_action import configuration, repository, traps
+from octue_action import dockerfile as dockerfile_module
+from octue_action import requirements as requirements_module
+from octue_action import settings as settings_module
 from octue_action.annotations import placed
-from octue_action.problems import InvalidSettings, Problem
+from octue_action.problems import MAXIMUM_PROBLEMS, InvalidSettings, Problem
 from octue_action.requirements import Requirement, of_text
 from octue_action.settings import load
 from octue_action.traps import Trap
@@ -624,6 +630,65 @@ def test_two_services_share_what_is_said_of_both(tmp_path: Path) -> None:
     write(tmp_path, GOOD | requirements("octue==0.69.1\n") | {"octue.yaml": two})
 
     assert len(told(tmp_path)[0]) == 1
+
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often something is read that costs time, by what it is."""
+    counted: Counter[str] = Counter()
+
+    def count(module: ModuleType, name: str) -> None:
+        read = getattr(module, name)
+
+        def counting(*arguments: object) -> object:
+            counted[f"{module.__name__}.{name}"] += 1
+            return read(*arguments)
+
+        monkeypatch.setattr(module, name, counting)
+
+    count(configuration, "parse")
+    count(repository, "parse")
+    count(repository, "parse_dockerfile")
+    count(requirements_module, "of_file")
+    count(os, "walk")
+    count(dockerfile_module, "commands_of")
+    count(settings_module, "ServiceReader")
+    return counted
+
+
+def many_services(number: int) -> dict[str, str | None]:
+    services = "".join(f"  - name: s{n}\n    twine_path: twine-{n}.json\n" for n in range(number))
+    return GOOD | {"octue.yaml": f"services:\n{services}", "twine.json": None}
+
+
+ONE_PLACE = {"mode": "plan", "project_id": "my-project", "region": "europe-west1"}
+
+
+def test_what_services_share_is_read_as_often_for_a_hundred_as_for_two(readings: Counter[str], tmp_path: Path) -> None:
+    read: list[Counter[str]] = []
+    for number in (2, 100):
+        write(tmp_path / str(number), many_services(number))
+        readings.clear()
+
+        errors, _ = told(tmp_path / str(number), ONE_PLACE)
+
+        assert len([it for it in errors if "no twine" in it.message]) == min(number, MAXIMUM_PROBLEMS)
+        read.append(Counter(readings))
+    for each in read:
+        del each["octue_action.settings.ServiceReader"]
+    assert len(read[0]) == 6, "each of them is read"
+    assert read[0] == read[1]
+
+
+def test_of_a_list_that_is_too_long_no_more_services_are_looked_at_than_there_may_be(
+    readings: Counter[str], tmp_path: Path
+) -> None:
+    write(tmp_path, GOOD | {"octue.yaml": "services:\n" + "".join(f"  - name: s{n}\n" for n in range(3300))})
+
+    (error,), _ = told(tmp_path, ONE_PLACE)
+
+    assert error.message == "`services` is a list of 3300."
+    assert readings["octue_action.settings.ServiceReader"] == 100
 
 
 def test_a_token_in_an_address_is_not_shown(tmp_path: Path) -> None:
