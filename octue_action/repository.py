@@ -244,6 +244,7 @@ def installed(repository: Repository) -> Iterator[Requirement]:
     files = [it for it in waiting if isinstance(it, str)]
     if not is_told:
         files = [path for name in _ANYWHERE if (path := repository.locate(name))]
+    extras = _installed_extras(repository)
     read: set[str] = set()
     while files and len(read) < _MAXIMUM_FILES:
         file = files.pop(0)
@@ -252,23 +253,24 @@ def installed(repository: Repository) -> Iterator[Requirement]:
         read.add(file)
         for said in repository.checkout.said_in(file):
             if isinstance(said, Requirement):
-                if not said.extra or _installs_extra(repository, said.extra):
+                if not said.extra or extras is None or normal(said.extra) in extras:
                     yield said
             else:
                 files += _referred(repository, file, said)
 
 
-def _installs_extra(repository: Repository, extra: str) -> bool:
-    """Whether a command in the Dockerfile that installs the project names one of its extras, or all of them."""
-    wanted = normal(extra)
+def _installed_extras(repository: Repository) -> set[str] | None:
+    """The extras of the project that commands in the Dockerfile that install it name; None for all of them."""
+    extras = set[str]()
     for instruction in repository.dockerfile.all("RUN"):
         for words in instruction.commands:
             tools = {re.sub(r"[0-9.]+\Z", "", word.rpartition("/")[2]) for word in words}
             if tools.isdisjoint({"pip", *_OF_TOOLS}):
                 continue
-            if "--all-extras" in words or wanted in {normal(name) for name in _extras(words)}:
-                return True
-    return False
+            if "--all-extras" in words:
+                return None
+            extras.update(normal(name) for name in _extras(words))
+    return extras
 
 
 def _extras(words: Sequence[str]) -> Iterator[str]:
@@ -308,16 +310,16 @@ def _named_by_dockerfile(repository: Repository) -> tuple[list[str | Requirement
 
 def _installs(words: list[str]) -> Iterator[str]:
     """The files and requirements that a command installs."""
-    names = [word.rpartition("/")[2] for word in words]
-    for place, name in enumerate(names):
-        rest = words[place + 1 :]
-        if re.fullmatch(r"pip[0-9.]*", name) and rest and {"install", "sync"}.intersection(rest):
-            yield from _pip_installs(iter(rest))
+    last = max((place for place, word in enumerate(words) if word in {"install", "sync"}), default=-1)
+    for place, word in enumerate(words):
+        name = word.rpartition("/")[2]
+        if place < last and re.fullmatch(r"pip[0-9.]*", name):
+            yield from _pip_installs(itertools.islice(words, place + 1, None))
             return
         if name == "pip-sync":
-            yield from (word for word in rest if not word.startswith("-"))
+            yield from (word for word in words[place + 1 :] if not word.startswith("-"))
             return
-        if name in _OF_TOOLS and {"install", "sync", "export"}.intersection(rest[:3]):
+        if name in _OF_TOOLS and {"install", "sync", "export"}.intersection(words[place + 1 : place + 4]):
             yield from _OF_TOOLS[name]
             return
 

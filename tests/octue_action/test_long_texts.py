@@ -125,8 +125,11 @@ def test_no_file_of_requirements_takes_long(file: File) -> None:
         "FROM python:3.11\nCMD " + "x" * 250_000,
         "FROM python:3.11\nRUN pip install " + "-r /a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r.txt " * 500,
         "FROM python:3.11\nRUN pip install " + "a " * 120_000,
+        "FROM python:3.11\nRUN " + "'\" " * 85_000,
+        "FROM python:3.11\nRUN " + "pip " * 65_000,
+        "FROM python:3.11\nRUN " + "uv " * 85_000,
     ],
-    ids=["variables", "one word", "files", "names"],
+    ids=["variables", "one word", "files", "names", "quotes", "pips", "tools"],
 )
 def test_no_dockerfile_takes_long_or_much(text: str, tmp_path: Path) -> None:
     for number in range(20):
@@ -140,6 +143,16 @@ def test_no_dockerfile_takes_long_or_much(text: str, tmp_path: Path) -> None:
 
     assert found.start is None or len(found.start.words) == 1
     assert all(len(stage.image) < len(text) for stage in found.stages)
+
+
+def test_no_command_is_read_again_for_each_extra_of_the_project(tmp_path: Path) -> None:
+    extras = "".join(f"a{number} = ['octue']\n" for number in range(5_000))
+    (tmp_path / "pyproject.toml").write_text(f"[project]\n[project.optional-dependencies]\n{extras}")
+    (tmp_path / "Dockerfile").write_text("FROM python:3.11\nRUN pip install .[a4] " + "'\" " * 80_000)
+
+    found = list(installed(Repository(Checkout(tmp_path, None), "Dockerfile")))
+
+    assert [it.extra for it in found if it.extra] == ["a4"]
 
 
 @pytest.mark.parametrize(
