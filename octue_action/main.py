@@ -32,6 +32,8 @@ MOST_LOGS = 10
 
 _NO_ROOM = "See whether the runner's disk is full. Then run the job again: it goes on from what is there."
 
+_NOTHING = "Nothing was changed."
+
 _VERSION = "GITHUB_ACTION_REF"
 """The variable that says which version of this action the workflow names."""
 
@@ -50,13 +52,14 @@ def main(
     runner = Runner(environment, stream)
     cancellation = cancellation or Cancellation()
     start = cancellation.now()
-    cancellation.tell = lambda: _tell_ended(f"What was done is in the log. {GOES_ON}", runner, cancellation)
+    cancellation.tell = lambda: _tell_ended(_NOTHING, runner, cancellation)
     try:
-        settings = load(environment)
+        settings = load(environment, cancellation.check)
+        cancellation.tell = lambda: _tell_ended(f"What was done is in the log. {GOES_ON}", runner, cancellation)
         cancellation.limit(settings.timeout_minutes * 60.0)
         return _run(settings, runner, cancellation, start, environment.get(_VERSION, ""))
     except Cancelled:
-        _tell_ended("Nothing was changed.", runner, cancellation)
+        _tell_ended(_NOTHING, runner, cancellation)
         return cancellation.exit_code
     except InvalidSettings as invalid:
         return _report_problems(invalid.problems, runner)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -134,11 +134,12 @@ def _principal(provider: str, repository_id: str) -> str:
     return f"principalSet://iam.googleapis.com/{pool}/attribute.repository_id/{repository_id}"
 
 
-def load(environment: Mapping[str, str]) -> Settings:
+def load(environment: Mapping[str, str], check: Callable[[], None] = lambda: None) -> Settings:
     """Read the settings of this run.
 
     :param environment: the process's; only inputs, GitHub's variables, those of a credentials file and the
         emulator's are read from it
+    :param check: is called before each service is read, and may end that
     :raises InvalidSettings: with all problems, in the order of files and lines
     """
     findings = Findings()
@@ -150,13 +151,13 @@ def load(environment: Mapping[str, str]) -> Settings:
     readers = [ServiceReader(given, it, github, findings) for it in chosen]
     findings.add(*inputs_unknown_to_others(configured.services if configured else (), chosen, given))
     groups = image_groups(configured.services if configured else (), chosen, given, github)
-    services = tuple(groups.joined(it.read()) for it in readers)
+    services = tuple(groups.joined(it.read()) for it in _checked(readers, check))
     findings.add(*_collisions(services, readers))
     mode: Mode = findings.take(values.one_of(values.MODES), given.get("mode"), "deploy")
     if mode == "destroy":
         findings.add(*_unconfirmed(given.get("confirm"), services))
     sdk_policy = findings.take(values.one_of(values.SDK_POLICIES), given.get("sdk_policy"), "checked")
-    found = list(_traps(services, readers, github.workspace, path)) if mode in _BUILDING else []
+    found = list(_traps(services, _checked(readers, check), github.workspace, path)) if mode in _BUILDING else []
     sdk_notices = tuple(it.problem for it in found if it.severity == "notice" or sdk_policy == "any")
     refused = [it.problem for it in found if it.severity == "error" and sdk_policy == "checked"]
     findings.add(*(replace(it, message=f"{it.message} {_KNOWN_BETTER}") for it in refused))
@@ -333,8 +334,15 @@ def _about_regions(services: Sequence[ServiceSettings], readers: Sequence[Servic
     return first.values()
 
 
+def _checked(readers: Iterable[ServiceReader], check: Callable[[], None]) -> Iterator[ServiceReader]:
+    """The readers, with a check before each."""
+    for reader in readers:
+        check()
+        yield reader
+
+
 def _traps(
-    services: Sequence[ServiceSettings], readers: Sequence[ServiceReader], root: Path, config: str | None
+    services: Sequence[ServiceSettings], readers: Iterable[ServiceReader], root: Path, config: str | None
 ) -> Iterator[Found]:
     """What would go wrong with Octue's SDK in these services."""
     from octue_action import traps  # not every mode looks for them

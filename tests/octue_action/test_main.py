@@ -6,6 +6,7 @@ The service is a program of a few lines that is quickly built; Octue's own is de
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from google.pubsub_v1.types import pubsub
 
 from emulator.rpc import SYSTEM
 from emulator.world import World
+from octue_action.cancellation import Cancellation
 from tests.rights import let
 from tests.runs import OCTUE_YAML, Job, Run
 
@@ -113,6 +115,39 @@ def test_a_config_outside_the_repository_is_refused(job: Job, tmp_path: Path) ->
     for config in ("../outside.yaml", "link.yaml", str(tmp_path / "outside.yaml")):
         run = deploy(job, config=config)
         assert (run.code, run.requests) == (2, ())
+
+
+# Runs that are cancelled while settings are read
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_run_that_is_cancelled_while_settings_are_read_ends_there_and_says_that_nothing_was_changed(job: Job) -> None:
+    cancellation = Cancellation()
+    cancellation.ask(signal.SIGTERM)
+
+    run = job.here(job.environment({"ingress": "everybody"}), cancellation)
+
+    assert run.code == 128 + signal.SIGTERM
+    assert run.requests == ()
+    (warning,) = run.log.of_kind("warning")
+    assert warning.message == "The run was cancelled. Nothing was changed."
+    assert run.summary.endswith("Nothing was changed.\n")
+    assert run.errors == [], "what has been found so far is not all"
+
+
+def test_of_a_run_that_is_stuck_while_settings_are_read_it_is_said_that_nothing_was_changed(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancellation = Cancellation()
+
+    def stuck(*_: object) -> None:
+        cancellation.tell()  # as the thread does that waits for signals, before it ends the process
+        raise LookupError
+
+    monkeypatch.setattr("octue_action.main.load", stuck)
+    run = job.here(job.environment(), cancellation)
+
+    assert [it.message for it in run.log.of_kind("warning")] == ["The run was cancelled. Nothing was changed."]
 
 
 # Runs that may not sign in

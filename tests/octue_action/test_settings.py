@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import time
@@ -12,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from octue_action import github_context, settings
+from octue_action.cancellation import Cancelled
 from octue_action.pruned_imports import CREDENTIALS_VARIABLES
 from octue_action.settings import INPUTS, Problem, SecretReference, load
 from tests.octue_action.services import octue_yaml
@@ -210,6 +212,21 @@ def test_what_confirms_the_end_of_one_service_confirms_that_of_no_other(
     (problem,) = problems(confirmed(environment, "my-org-sum", services=chosen))
     assert problem.message.startswith("The service 'other-my-org-sum' would be destroyed")
     assert len(load(confirmed(environment, problem.expected.removeprefix("confirm: "), services=chosen)).services) == 2
+
+
+@pytest.mark.parametrize("last", range(4))
+def test_reading_can_be_ended_before_each_service(environment: dict[str, str], workspace: Path, last: int) -> None:
+    """Two are read, and then looked at for what goes wrong with Octue's SDK."""
+    (workspace / "octue.yaml").write_text(TWO_SERVICES)
+    checks = itertools.count()
+
+    def check() -> None:
+        if next(checks) == last:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        load(environment, check)
+    assert next(checks) == last + 1
 
 
 @pytest.mark.parametrize("written", [",", " , \n,"])
