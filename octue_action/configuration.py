@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -66,12 +66,13 @@ def _validator() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(SCHEMA)
 
 
-def _violations(plain: Any) -> Iterator[jsonschema.ValidationError]:
-    """What is wrong, of a file in which something is: that alone takes the library that can say it."""
+def _refusal(plain: Any) -> JsonSchemaValueException | None:
+    """What the quick check says of a file in which something is wrong; nothing of a right one."""
     try:
         validate(plain)  # type: ignore[no-untyped-call]  # it is made, without types
-    except JsonSchemaValueException:
-        yield from _validator().iter_errors(plain)
+    except JsonSchemaValueException as refusal:
+        return refusal
+    return None
 
 
 _Path = tuple[str | int, ...]
@@ -118,10 +119,16 @@ def read(data: bytes, file: str) -> Configuration:
         return Configuration(problems=(empty,), is_whole=False)
     problems: list[Problem] = []
     wrong: set[_Path] = set()
-    for violation in itertools.islice(_violations(root.plain()), MAXIMUM_PROBLEMS):
-        path = tuple(violation.absolute_path)
-        wrong.add(path)
-        problems.extend(_problems(violation, path, root, file))
+    plain = root.plain()
+    if refusal := _refusal(plain):
+        # Only now is the library imported that can say all that is wrong, and where.
+        for violation in itertools.islice(_validator().iter_errors(plain), MAXIMUM_PROBLEMS):
+            path = tuple(violation.absolute_path)
+            wrong.add(path)
+            problems.extend(_problems(violation, path, root, file))
+        if not problems:  # the two checks should agree, and a refusal must not be lost where they do not
+            message = f"{file} is not as its schema says: {shown(str(refusal))}."
+            problems.append(_problem(root.position, message, SCHEMA["description"], "octue.yaml", file))
     entries = _entries(root)
     services = tuple(_service(node, _keys_below(path, wrong), file) for path, node in entries[:MAXIMUM_SERVICES])
     is_whole = bool(services) and len(services) == len(entries) and all("name" in it.settings for it in services)

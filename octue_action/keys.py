@@ -70,6 +70,10 @@ def _whole(pattern: str) -> str:
     return f"^(?:{pattern})$"
 
 
+# To ECMAScript `$` is the end of a text, as JSON Schema has it; to Python it is before a last line end, too. This says
+# so in words that both read alike, and RE2 as well, which knows no look-ahead.
+_ONE_LINE: Schema = {"not": {"type": "string", "pattern": r"\n"}}
+
 _ENVIRONMENT_VARIABLE: Schema = {
     "type": "object",
     "required": ["name", "value"],
@@ -118,14 +122,18 @@ _DATAFLOW = "For services on Dataflow."
 
 KEYS: Mapping[str, Key] = {
     "name": Key(
-        _text("a name of lower case letters, digits and single hyphens", pattern=f"^({values.NAME}/)?{values.NAME}$"),
+        _text(
+            "a name of lower case letters, digits and single hyphens",
+            pattern=f"^({values.NAME}/)?{values.NAME}$",
+            **_ONE_LINE,
+        ),
         "The Octue service's name.",
         "wind-yield",
         note="Its namespace may stand before it with a slash, as was usual before there was a key for it.",
         input="service_name",
     ),
     "namespace": Key(
-        _text("lower case letters, digits and single hyphens", optional=True, pattern=f"^{values.NAME}$"),
+        _text("lower case letters, digits and single hyphens", optional=True, pattern=f"^{values.NAME}$", **_ONE_LINE),
         "The Octue service's namespace.",
         "my-org",
         input="service_namespace",

@@ -17,6 +17,7 @@ import re
 
 
 REGEX_PATTERNS = {
+    '\\n': re.compile('\\n'),
     '^([a-z0-9]+(-[a-z0-9]+)*/)?[a-z0-9]+(-[a-z0-9]+)*$': re.compile('^([a-z0-9]+(-[a-z0-9]+)*/)?[a-z0-9]+(-[a-z0-9]+)*\\Z'),
     '^[a-z0-9]+(-[a-z0-9]+)*$': re.compile('^[a-z0-9]+(-[a-z0-9]+)*\\Z'),
     '^gs://': re.compile('^gs://')
@@ -78,6 +79,15 @@ def validate___definitions_service(data, custom_formats={}, name_prefix=None):
             data__name = data["name"]
             if not isinstance(data__name, (str)):
                 raise JsonSchemaValueException("" + (name_prefix or "data") + ".name must be string")
+            try:
+                if not isinstance(data__name, (str)):
+                    raise JsonSchemaValueException("" + (name_prefix or "data") + ".name must be string")
+                if isinstance(data__name, str):
+                    if not REGEX_PATTERNS['\\n'].search(data__name):
+                        raise JsonSchemaValueException("" + (name_prefix or "data") + ".name must match pattern \\n")
+            except (JsonSchemaValueException, JsonSchemaValuesException): pass
+            else:
+                raise JsonSchemaValueException("" + (name_prefix or "data") + ".name must NOT match a disallowed definition")
             if isinstance(data__name, str):
                 data__name_len = len(data__name)
                 if data__name_len < 1:
@@ -91,6 +101,15 @@ def validate___definitions_service(data, custom_formats={}, name_prefix=None):
             data__namespace = data["namespace"]
             if not isinstance(data__namespace, (str, NoneType)):
                 raise JsonSchemaValueException("" + (name_prefix or "data") + ".namespace must be string or null")
+            try:
+                if not isinstance(data__namespace, (str)):
+                    raise JsonSchemaValueException("" + (name_prefix or "data") + ".namespace must be string")
+                if isinstance(data__namespace, str):
+                    if not REGEX_PATTERNS['\\n'].search(data__namespace):
+                        raise JsonSchemaValueException("" + (name_prefix or "data") + ".namespace must match pattern \\n")
+            except (JsonSchemaValueException, JsonSchemaValuesException): pass
+            else:
+                raise JsonSchemaValueException("" + (name_prefix or "data") + ".namespace must NOT match a disallowed definition")
             if isinstance(data__namespace, str):
                 data__namespace_len = len(data__namespace)
                 if data__namespace_len < 1:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from octue_action import configuration
 from octue_action.configuration import Configuration
 from octue_action.keys import KEYS
+from octue_action.octue_yaml import JsonSchemaValueException
 
 EVERY_KEY = """\
 services:
@@ -111,6 +112,8 @@ WRONG = [
     ("name: sum\nenvironment_variables:\n  - name: A\n", 3, 5, "`value` is missing here.", "`value: ...`"),
     ("name: sum\nenvironment_variables: [A]\n", 2, 25, "An item of `environment_variables` is the text 'A'.", "value"),
     ("name: sum\nsecrets:\n  biuld: [a]\n", 3, 3, "'biuld' is not a key of octue.yaml. Only `build`", ""),
+    ('name: "sum\\n"\n', 1, 7, "`name` is the text 'sum\\n'. Perhaps you meant `sum`.", "lower case"),
+    ('name: sum\nnamespace: "org\\n"\n', 2, 12, "`namespace` is the text 'org\\n'.", "lower case"),
     ("region: europe-west1\n", 1, 1, "`name` is missing here.", "`name: ...`"),
     ("services: []\n", 1, 11, "`services` is an empty list.", "1 to 100 services"),
     ("services:\n", 1, 10, "`services` is empty.", "1 to 100 services"),
@@ -188,3 +191,23 @@ def test_of_a_list_that_is_too_long_no_more_services_are_read_than_there_may_be(
     assert problem.message == "`services` is a list of 3300."
     assert len(found.services) == 100
     assert not found.is_whole, "a service that is not among them may be there"
+
+
+def test_a_file_that_the_quick_check_refuses_is_refused_although_the_schema_finds_nothing_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_: object) -> None:
+        raise JsonSchemaValueException("data.name must match pattern ^a$")
+
+    monkeypatch.setattr("octue_action.configuration.validate", refuse)
+
+    (problem,) = read("name: sum\n").problems
+
+    assert problem.message == "octue.yaml is not as its schema says: 'data.name must match pattern ^a$'."
+    assert (problem.file, problem.line) == ("octue.yaml", 1)
+
+
+def test_a_service_that_is_not_chosen_is_refused_as_well_where_its_name_ends_with_a_line_end() -> None:
+    (problem,) = read('services:\n  - name: sum\n  - name: "product\\n"\n').problems
+
+    assert problem.line == 3
