@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from emulator.faults import Fault
 from emulator.server import Emulator
 from emulator.world import WorldSettings
 from tests.runs import Job, Run
@@ -121,6 +122,8 @@ def test_what_google_cloud_goes_on_with_counts_as_changed(slow: Slow) -> None:
 @pytest.mark.parametrize("method", ["/GetIdToken", "/ExchangeToken", "/GenerateAccessToken", "/GetService"])
 def test_a_run_that_is_cancelled_before_it_changes_anything_says_so(slow: Slow, method: str) -> None:
     job = slow("cloud_run create")
+    # Else the plan may be made, and its first change begun, before the signal comes.
+    job.world.faults.add(Fault(method="google.cloud.run.v2.Services/GetService", late_seconds=3.0))
 
     run, seconds = cancel(job, method, signal.SIGINT)
 
