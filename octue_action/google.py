@@ -16,11 +16,11 @@ import google.auth.transport.requests
 import grpc
 from google.api_core import exceptions, grpc_helpers
 from google.auth.transport.requests import AuthorizedSession
-from grpc._cython import cygrpc  # type: ignore[attr-defined]  # its types say nothing of what is private
 
 from octue_action import quirks
 from octue_action.cancellation import Cancellation, Cancelled
 from octue_action.failure import Failure, GoogleError
+from octue_action.pruned_imports import connect
 from octue_action.quirks import Quirk
 from octue_action.rates import Limiters
 from octue_action.rest import RestMethod, RestRequest
@@ -191,7 +191,7 @@ class Google:
         for name in clients:
             getattr(self, name)
         for channel in self._channels.values():
-            _connect(channel)
+            connect(channel)
 
     def rest(self, name: str) -> RestMethod:
         """A method that there is over HTTP alone.
@@ -489,16 +489,6 @@ class Google:
         # No proxy stands before an emulator, whatever the variables say.
         options = (*_OPTIONS, ("grpc.enable_http_proxy", 0))
         return grpc.secure_channel(str(self._emulator), credentials, options)
-
-
-def _connect(channel: grpc.Channel) -> None:
-    """Have a channel connect, which it otherwise does with its first call.
-
-    The public way, to subscribe to its state, begins a thread that fails where the channel is closed meanwhile.
-    """
-    inner: Any = getattr(channel, "_channel", None)
-    if isinstance(inner, cygrpc.Channel):
-        inner.check_connectivity_state(True)
 
 
 class _BearerToken(grpc.AuthMetadataPlugin):

@@ -1,4 +1,6 @@
-"""Google's client libraries without what no run of this action needs: all tricks that make it start fast are here.
+"""Google's client libraries without what no run of this action needs, and connected ahead.
+
+All that reaches into what is private of these libraries, or into Python's imports, for a fast start is here.
 
 A run that has nothing to do is mostly importing. Each generated client brings an asyncio client and two more
 transports, and each package all of its services and messages; the collector of cyclic garbage looks through all of it
@@ -18,7 +20,10 @@ from collections.abc import Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import resolve_name
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import grpc
 
 LEFT_OUT = (
     # The asyncio and REST halves of Google's clients, and what only they need.
@@ -67,6 +72,18 @@ def settle() -> None:
     """Collect garbage again, but not among what is imported by now."""
     gc.freeze()
     gc.enable()
+
+
+def connect(channel: grpc.Channel) -> None:
+    """Have a channel connect now, while a token is fetched: otherwise it does with its first call, which waits for it.
+
+    The public way, to subscribe to its state, begins a thread that fails where the channel is closed meanwhile.
+    """
+    from grpc._cython import cygrpc  # type: ignore[attr-defined]  # its types say nothing of what is private
+
+    inner: Any = getattr(channel, "_channel", None)
+    if isinstance(inner, cygrpc.Channel):
+        inner.check_connectivity_state(True)
 
 
 class LeftOut:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -471,9 +472,9 @@ def test_an_operation_of_cloud_run_that_takes_too_long_is_an_error(
 # The end of the run
 
 
-def of_a_run_that_can_end(google: Google) -> tuple[Google, Cancellation]:
+def of_a_run_that_can_end(google: Google, address: str | None = None) -> tuple[Google, Cancellation]:
     cancellation = Cancellation()
-    return Google(google._credentials, google._emulator, cancellation=cancellation), cancellation
+    return Google(google._credentials, address or google._emulator, cancellation=cancellation), cancellation
 
 
 def test_after_a_cancellation_nothing_is_asked_and_nothing_written(google: Google, fail: Fail) -> None:
@@ -626,6 +627,19 @@ def test_without_an_emulator_each_api_has_one_channel_to_its_own_host_over_tls(m
         ),
     )
     assert targets == [f"{host}.googleapis.com:443" for host in hosts]
+
+
+def test_connections_are_there_before_the_first_call(google: Google) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(5)
+        door, cancellation = of_a_run_that_can_end(google, f"127.0.0.1:{server.getsockname()[1]}")
+        door.prepare(["run"])
+
+        connection, _ = server.accept()
+        with connection:
+            connection.settimeout(5)
+            assert connection.recv(3) == b"PRI", "how HTTP/2 begins"
+        cancellation.cut()
 
 
 def test_every_client_of_the_door_is_in_these_tests() -> None:

@@ -120,5 +120,9 @@ print(len(service_account.Credentials.from_service_account_info({info!r}).sign_b
     assert done.stdout == "256\n"
 
 
+def test_nothing_is_imported_before_it_can_be_pruned() -> None:
+    assert run("print([name for name in sys.modules if name.startswith(('google.', 'grpc', 'asyncio'))])") == "[]\n"
+
+
 def test_garbage_is_collected_again_once_all_is_imported() -> None:
     assert run("import gc; print(gc.isenabled()); pruned_imports.settle(); print(gc.isenabled())") == "False\nTrue\n"
