@@ -19,14 +19,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and tell.
 
     :param arguments: of the command line, without the program's name.
-    :returns: 0, or with ``--check`` 1 where a limit is broken, or 2 where nothing could be measured.
+    :returns: 0, or with ``--check`` 1 where a limit is broken or a target not measured, or 2 where nothing could be.
     """
     given = _parser().parse_args(arguments)
-    if given.growth:
-        print(growth.as_markdown(list(growth.measure(given.rounds, _say))))
-        return 0
     worlds = quick_worlds() if given.quick else all_worlds(given.services, given.rounds, given.rounds_of_many)
     try:
+        if given.growth:
+            print(growth.as_markdown(list(growth.measure(given.rounds, _say))))
+            return 0
         measured = measure(worlds, with_gcloud=given.gcloud, say=_say)
     except (Unmeasurable, OSError, subprocess.SubprocessError) as error:
         print(error, file=sys.stderr)
@@ -37,10 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given.json.write_text(as_json(measured, found) + "\n")
     if given.check is None:
         return 0
-    broken = [verdict for verdict in found if verdict.is_broken]
-    for it in broken:
-        print(f"{it.what}: {it.figure:g}, and {it.allowed:g} at most", file=sys.stderr)
-    return 1 if broken else 0
+    complaints = [verdict.complaint for verdict in found if verdict.complaint]
+    for complaint in complaints:
+        print(complaint, file=sys.stderr)
+    return 1 if complaints else 0
 
 
 def _say(text: str) -> None:
@@ -53,10 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--rounds", type=_number, default=5, help="how often each row is measured (%(default)s)")
     parser.add_argument(
-        "--rounds-of-many", type=_number, default=5, help="the same for 100 services and more (%(default)s)"
+        "--rounds-of-many", type=_number, help="how often each row of 100 services and more is (as often as the others)"
     )
     parser.add_argument("--services", type=_numbers, default=[1, 10, 100], metavar="N,N", help="how many (1,10,100)")
-    parser.add_argument("--quick", action="store_true", help="1 and 10 services in few rounds: a minute or two")
+    parser.add_argument("--quick", action="store_true", help="each target, in few rounds: two minutes")
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write every single figure there, in seconds and bytes"
     )
@@ -64,7 +64,8 @@ def _parser() -> argparse.ArgumentParser:
         "--check",
         type=float,
         metavar="MARGIN",
-        help="exit with 1 where a limit is broken; limits of what is not counted are multiplied by MARGIN before",
+        help="exit with 1 where a target was not measured or its limit is broken; limits of times are multiplied by "
+        "MARGIN before, but by no more than each one's noise asks for",
     )
     parser.add_argument(
         "--growth", action="store_true", help="measure what grows with the project's policy and with revisions, alone"

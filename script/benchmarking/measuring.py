@@ -24,7 +24,7 @@ SEED = 7
 """Of the order of the rows, and of the latencies of the first round."""
 
 MANY = 100
-"""Services that take long to deploy, and so are measured in fewer rounds."""
+"""Services that take long to deploy, so that fewer rounds of them may be asked for."""
 
 LATER: Mapping[str, Callable[[Cloud], Sample]] = {"no-op": Cloud.deploy, "update": Cloud.update, "plan": Cloud.plan}
 """The rows of which each can come at any time after the first deployment."""
@@ -47,29 +47,34 @@ class World:
     rounds: int
     later: tuple[str, ...] = tuple(LATER)
 
+    @property
+    def rows(self) -> list[Row]:
+        """What is run in it, but for the container."""
+        return [Row(self.latencies, self.services, what) for what in ("fresh", *self.later)]
+
     def __str__(self) -> str:
         many = "s" if self.services > 1 else ""
         return f"{self.services} service{many}, {'recorded' if self.latencies else 'no'} latencies"
 
 
-def all_worlds(services: Iterable[int], rounds: int, rounds_of_many: int) -> list[World]:
+def all_worlds(services: Iterable[int], rounds: int, rounds_of_many: int | None = None) -> list[World]:
     """Those with every row.
 
     :param services: the numbers of services.
     :param rounds: how often each row is measured.
-    :param rounds_of_many: how often those of ``MANY`` services and more are at most.
+    :param rounds_of_many: how often those of ``MANY`` services and more are; as often as all others where it is None.
     """
     return [
-        World(number, latencies, min(rounds, rounds_of_many) if number >= MANY else rounds)
+        World(number, latencies, rounds_of_many if rounds_of_many is not None and number >= MANY else rounds)
         for number in services
         for latencies in (False, True)
     ]
 
 
 def quick_worlds() -> list[World]:
-    """Those that show a regression in a minute or two."""
+    """Those that show a regression of any target in a minute or two."""
     some = ("no-op",)
-    return [World(1, False, 3), World(1, True, 1), World(10, False, 1, some), World(10, True, 1, some)]
+    return [World(1, False, 3), World(1, True, 1), World(10, False, 1, some), World(MANY, True, 1, some)]
 
 
 def measure(worlds: Sequence[World], *, with_gcloud: bool, say: Callable[[str], None]) -> Measured:
