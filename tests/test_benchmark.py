@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from octue_action.deployment import ORDER
 from script.benchmarking import __main__ as program
 from script.benchmarking import graph, growth
-from script.benchmarking.cloud import container_command, make_repository, write_octue_yaml
+from script.benchmarking.cloud import Unmeasurable, container_command, make_repository, write_octue_yaml
 from script.benchmarking.figures import Measured, Row, Sample, Spread
 from script.benchmarking.measuring import World, all_worlds, quick_worlds
 from script.benchmarking.paths import Call, Node, critical_path, depth, longest_way, reading_seconds, writing_seconds
@@ -337,7 +337,7 @@ def test_the_page_about_performance_has_the_tables_that_are_printed_today() -> N
     assert len(heads) == 3
     assert [head for head in heads if head not in page] == []
     assert [it.what for it in verdicts(found) if f"| {it.what} |" not in page] == []
-    assert "| What grows | how many | median, s | requests |" in page
+    assert growth.as_markdown([]).splitlines()[0] in page
 
 
 def test_a_check_fails_where_a_limit_is_broken_and_where_a_target_was_not_measured(
@@ -425,14 +425,35 @@ def test_what_grows_is_measured_with_so_many_members_and_revisions(monkeypatch: 
 
     figures = list(growth.measure(1, lambda _: None))
 
-    assert [(what.partition(",")[0], number) for what, number, _, _ in figures] == [
+    assert [(it.what.partition(",")[0], it.number) for it in figures] == [
         ("Fresh deployment", 30),
         ("The same commit again", 30),
         ("Rollback", 4),
         ("The deployment after it", 4),
     ]
-    assert all(seconds > 0.1 for _, _, seconds, _ in figures)
-    assert "| Rollback, revisions of the service | 4 |" in growth.as_markdown(figures)
+    assert all(it.seconds.least > 0.1 for it in figures)
+
+
+def test_what_grows_is_told_with_its_spread_and_its_runs() -> None:
+    figures = growth.Figures("Rollback, revisions of the service", 1000, Spread.of([0.5, 0.4, 0.75]), 11)
+
+    assert growth.as_markdown([figures]).splitlines()[2:] == [
+        "| Rollback, revisions of the service | 1,000 | 0.50 | 0.40 to 0.75 | 11 | 3 |"
+    ]
+
+
+@pytest.mark.parametrize("number", [13, 14, 1_490])
+def test_a_policy_gets_so_many_members_as_are_told(number: int) -> None:
+    policy = growth.with_members({"etag": "e", "bindings": [{"role": "roles/owner", "members": ["m"] * 13}]}, number)
+
+    assert sum(len(binding["members"]) for binding in policy["bindings"]) == number
+    assert all(binding["members"] for binding in policy["bindings"])
+    assert policy["etag"] == "e"
+
+
+def test_no_policy_is_told_to_have_fewer_members_than_it_has() -> None:
+    with pytest.raises(Unmeasurable, match="13 members already, and 10 were asked for"):
+        growth.with_members({"bindings": [{"role": "roles/owner", "members": ["m"] * 13}]}, 10)
 
 
 def test_it_measures_the_action_and_says_so(tmp_path: Path) -> None:

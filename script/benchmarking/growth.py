@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import statistics
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from script.benchmarking.cloud import Cloud, cloud
+from script.benchmarking.cloud import Cloud, Unmeasurable, cloud
+from script.benchmarking.figures import Spread
+from script.benchmarking.table import in_seconds, table
 
-MEMBERS = (10, 500, 1_490)
-"""Members of the project's policy; Google Cloud takes 1,500."""
+MEMBERS = (20, 500, 1_490)
+"""Members of the project's policy: the emulator's own are fewer, and Google Cloud takes 1,500."""
 
 REVISIONS = (3, 100, 1_000)
 """Revisions of the service; Cloud Run keeps a thousand."""
@@ -20,8 +23,21 @@ _PROJECT = "my-project"
 _POLICY = f"cloudresourcemanager.googleapis.com/v3/projects/{_PROJECT}"
 _SERVICE = f"run.googleapis.com/v2/projects/{_PROJECT}/locations/europe-west1/services/service-001"
 
-Figures = tuple[str, int, float, int]
-"""What is run, of how much, how many seconds it took in the median, and how many requests it made."""
+
+@dataclass(frozen=True)
+class Figures:
+    """What several runs came to.
+
+    :param what: is run, and what there is much of.
+    :param number: how much there is.
+    :param seconds: how long the runs took.
+    :param requests: the most that a run made.
+    """
+
+    what: str
+    number: int
+    seconds: Spread
+    requests: int
 
 
 def measure(rounds: int, say: Callable[[str], None]) -> Iterator[Figures]:
@@ -29,6 +45,7 @@ def measure(rounds: int, say: Callable[[str], None]) -> Iterator[Figures]:
 
     :param rounds: how often each is measured.
     :param say: told what is being done.
+    :raises Unmeasurable: where the action fails, or there is more than there should be.
     """
     for number in MEMBERS:
         say(f"{number} members in the project's policy")
@@ -42,14 +59,32 @@ def measure(rounds: int, say: Callable[[str], None]) -> Iterator[Figures]:
         yield _figures("The deployment after it, revisions of the service", number, again)
 
 
-def as_markdown(figures: Sequence[Figures]) -> str:
+def as_markdown(figures: Iterable[Figures]) -> str:
     """A table for people."""
-    rows = [f"| {what} | {number:,} | {seconds:.2f} | {requests} |" for what, number, seconds, requests in figures]
-    return "\n".join(["| What grows | how many | median, s | requests |", "| --- | --- | --- | --- |", *rows])
+    head = ("What grows", "how many", "median, s", "least to most, s", "requests", "runs")
+    return table(head, *(_row(it) for it in figures))
 
 
-def _figures(what: str, number: int, runs: Sequence[tuple[float, int]]) -> Figures:
-    return what, number, statistics.median(seconds for seconds, _ in runs), max(requests for _, requests in runs)
+def _row(figures: Figures) -> tuple[str, ...]:
+    spread = figures.seconds
+    return figures.what, f"{figures.number:,}", *in_seconds(spread), str(figures.requests), str(spread.runs)
+
+
+def _figures(what: str, number: int, runs: Iterable[tuple[float, int]]) -> Figures:
+    seconds, requests = zip(*runs, strict=True)
+    return Figures(what, number, Spread.of(seconds), max(requests))
+
+
+def with_members(policy: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """A policy with so many members, each counted as often as it is named, as Google Cloud counts them.
+
+    :raises Unmeasurable: where it has more.
+    """
+    there = sum(len(binding["members"]) for binding in policy["bindings"])
+    if there > number:
+        raise Unmeasurable(f"The project's policy has {there} members already, and {number} were asked for.")
+    viewers = {"role": "roles/viewer", "members": [f"user:person-{n}@example.com" for n in range(number - there)]}
+    return {**policy, "bindings": [*policy["bindings"], *[viewers] * (number > there)]}
 
 
 @contextlib.contextmanager
@@ -67,10 +102,7 @@ def _with_members(number: int) -> tuple[tuple[float, int], tuple[float, int]]:
     with _cloud() as made:
         version = {"options": {"requestedPolicyVersion": 3}}
         policy = made.ask(f"{_POLICY}:getIamPolicy", version, made.owners_token)
-        there = sum(len(binding["members"]) for binding in policy["bindings"])
-        members = [f"user:person-{n}@example.com" for n in range(number - there)]
-        policy["bindings"].append({"role": "roles/viewer", "members": members or ["user:person@example.com"]})
-        made.ask(f"{_POLICY}:setIamPolicy", {"policy": policy}, made.owners_token)
+        made.ask(f"{_POLICY}:setIamPolicy", {"policy": with_members(policy, number)}, made.owners_token)
         return made.timed("deploy"), made.timed("deploy")
 
 

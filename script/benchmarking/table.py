@@ -35,8 +35,8 @@ def _floors(measured: Measured) -> str:
         ("The container's base, `docker run` of `python -c pass`", measured.container),
         ("gcloud for one service, seven of its nine commands", measured.gcloud),
     ]
-    rows = [(what, *_seconds(Spread.of(values)), str(len(values))) for what, values in lists if values]
-    return _table(("Beside it", "median, s", "least to most, s", "runs"), *rows)
+    rows = [(what, *in_seconds(Spread.of(values)), str(len(values))) for what, values in lists if values]
+    return table(("Beside it", "median, s", "least to most, s", "runs"), *rows)
 
 
 def _quick(measured: Measured, rows: Iterable[Row]) -> str:
@@ -49,7 +49,7 @@ def _quick(measured: Measured, rows: Iterable[Row]) -> str:
         "own CPU, s",
         "runs",
     )
-    return _table(head, *(_quick_row(measured, row) for row in rows))
+    return table(head, *(_quick_row(measured, row) for row in rows))
 
 
 def _quick_row(measured: Measured, row: Row) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ def _quick_row(measured: Measured, row: Row) -> tuple[str, ...]:
     ratio, own = f"{measured.over_import(row):.2f}", f"{cpu:.2f}"
     if row.what == "container":
         ratio, own = "", ""  # its Python is another, and the engine's client has no part in what it takes
-    return _WHAT[row.what], str(row.services), *_seconds(spread), ratio, own, str(spread.runs)
+    return _WHAT[row.what], str(row.services), *in_seconds(spread), ratio, own, str(spread.runs)
 
 
 def _slow(measured: Measured, rows: Iterable[Row]) -> str:
@@ -75,7 +75,7 @@ def _slow(measured: Measured, rows: Iterable[Row]) -> str:
         "depth, calls",
         "runs",
     )
-    return _table(head, *(_slow_row(measured, row) for row in rows))
+    return table(head, *(_slow_row(measured, row) for row in rows))
 
 
 def _slow_row(measured: Measured, row: Row) -> tuple[str, ...]:
@@ -87,7 +87,7 @@ def _slow_row(measured: Measured, row: Row) -> tuple[str, ...]:
     return (
         _WHAT[row.what],
         str(row.services),
-        *_seconds(spread),
+        *in_seconds(spread),
         f"{median(lambda it: it.critical_path):.2f}",
         " + ".join(f"{part:.2f}" for part in parts),
         f"{measured.over_critical_path(row):.2f}",
@@ -111,7 +111,7 @@ def _counts(measured: Measured, rows: Iterable[Row]) -> str:
         "conflicts",
         "memory, MB",
     )
-    return _table(head, *(_count_row(measured, row) for row in rows))
+    return table(head, *(_count_row(measured, row) for row in rows))
 
 
 def _count_row(measured: Measured, row: Row) -> tuple[str, ...]:
@@ -128,7 +128,7 @@ def _range(values: Sequence[int]) -> str:
 
 def _verdicts(found: Iterable[Verdict]) -> str:
     rows = [(it.what, _number(it.figure, it.target), _number(it.target.most, it.target), _word(it)) for it in found]
-    return _table(("Target", "measured", "at most", ""), *rows)
+    return table(("Target", "measured", "at most", ""), *rows)
 
 
 def _word(verdict: Verdict) -> str:
@@ -145,11 +145,13 @@ def _median(measured: Measured, row: Row, of: Callable[[Sample], float]) -> floa
     return statistics.median(of(sample) for sample in measured.samples[row])
 
 
-def _seconds(spread: Spread) -> tuple[str, str]:
+def in_seconds(spread: Spread) -> tuple[str, str]:
+    """The median, and the least to the most, as two cells."""
     return f"{spread.median:.2f}", f"{spread.least:.2f} to {spread.most:.2f}"
 
 
-def _table(head: tuple[str, ...], *rows: tuple[str, ...]) -> str:
+def table(head: tuple[str, ...], *rows: tuple[str, ...]) -> str:
+    """A table in Markdown."""
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows))
 
 
