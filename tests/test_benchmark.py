@@ -46,6 +46,7 @@ FAST = Sample(
     reading=0.2,
     writing=0.5,
 )
+UNPRUNED = Row(False, 1, "unpruned")
 
 
 def call(method: str, began: float, ended: float, **fields: Any) -> Call:
@@ -64,7 +65,8 @@ def fast(**changes: Any) -> Measured:
         for services in (1, 10)
         for what in ("fresh", "no-op", "update", "plan")
     ]
-    return measured({row: [dataclasses.replace(FAST, **(changes if row.what == "fresh" else {}))] for row in rows})
+    samples = {row: [dataclasses.replace(FAST, **(changes if row.what == "fresh" else {}))] for row in rows}
+    return measured({**samples, UNPRUNED: [dataclasses.replace(FAST, cpu_seconds=1.4, memory=150_000_000)]})
 
 
 def missed(found: Measured, margin: float = 1.0) -> list[str]:
@@ -293,6 +295,16 @@ class TestTargets:
 
         assert missed(found) == ["fresh, latencies: 10 services, times one service"]
 
+    @pytest.mark.parametrize(("seconds", "is_missed"), [(1.1, False), (1.0, True)])
+    def test_a_run_must_take_more_of_the_processor_with_nothing_pruned(
+        self, seconds: float, *, is_missed: bool
+    ) -> None:
+        found = fast()
+        found.samples[UNPRUNED] = [dataclasses.replace(FAST, cpu_seconds=seconds)]
+
+        expected = ["no-op, no latency: own CPU, times that with nothing pruned"] * is_missed
+        assert missed(found, 2.0) == expected
+
     def test_the_time_of_a_no_op_is_told_in_round_trips(self) -> None:
         found = fast()
         found.samples[Row(True, 1, "no-op")] = [dataclasses.replace(FAST, span=0.7)]
@@ -324,7 +336,8 @@ def test_the_page_and_the_json_have_every_row_and_every_target() -> None:
 
     assert page.count("| One field changed | 10 |") == 4
     assert page.count("| reached |") == len(TARGETS)
-    assert len(content["rows"]) == 16
+    assert page.count("| The same commit again, with nothing pruned | 1 |") == 2
+    assert len(content["rows"]) == 17
     assert content["rows"][0]["samples"][0]["seconds"] == 1.0
 
 
@@ -469,6 +482,9 @@ def test_it_measures_the_action_and_says_so(tmp_path: Path) -> None:
         assert rows[latencies, "no-op"]["writes"] == rows[latencies, "plan"]["writes"] == 0
         assert rows[latencies, "update"]["writes"] == 1
         assert rows[latencies, "fresh"]["memory"] > 50_000_000
+    unpruned, pruned = rows[False, "unpruned"], rows[False, "no-op"]
+    assert unpruned["requests"] == pruned["requests"]
+    assert unpruned["memory"] > pruned["memory"] + 5_000_000, "what is imported is there"
     for what, row in ((what, row) for (latencies, what), row in rows.items() if latencies):
         assert 0 < row["critical_path"] < row["seconds"], what
         assert row["round_trip"] > 0.05

@@ -29,6 +29,21 @@ OPERATIONS_FACTOR = 0.1
 PYTHON = (sys.executable, "-E", "-s")
 """Python as the action's container starts it."""
 
+ACTION = (str(ROOT / "entrypoint.py"),)
+"""What Python runs then."""
+
+UNPRUNED_ACTION = (
+    "-c",
+    f"""
+import runpy, sys
+sys.path[0] = {str(ROOT)!r}
+from octue_action import pruned_imports
+pruned_imports.install = lambda environment: None
+runpy.run_path({ACTION[0]!r}, run_name="__main__")
+""",
+)
+"""The same with nothing pruned: the action itself has no switch for that."""
+
 _MEMORY = ("512Mi", "1Gi")
 _CONFLICTS = frozenset({"ABORTED", "ALREADY_EXISTS", "RESOURCE_EXHAUSTED"})
 _SET_PROJECT_POLICY = "google.cloud.resourcemanager.v3.Projects/SetIamPolicy"
@@ -98,6 +113,10 @@ class Cloud:
         """Deploy the commit as it stands: from nothing at first, and later with nothing to do."""
         return self._measured("deploy")
 
+    def deploy_unpruned(self) -> Sample:
+        """Deploy the commit as it stands, with all that the imports would have been pruned of."""
+        return self._measured("deploy", action=UNPRUNED_ACTION)
+
     def update(self) -> Sample:
         """Deploy one service with another memory than it has, and nothing else."""
         self._memory = self._other_memory
@@ -114,7 +133,7 @@ class Cloud:
 
     def in_container(self, image: str) -> Sample:
         """Deploy with nothing to do, by ``docker run`` of an image of the action."""
-        return self._measured("deploy", image)
+        return self._measured("deploy", image=image)
 
     def timed(self, mode: str) -> tuple[float, int]:
         """Run the action in a mode, and give how many seconds it took, and how many requests it made."""
@@ -155,10 +174,9 @@ class Cloud:
     def _other_memory(self) -> str:
         return next(memory for memory in _MEMORY if memory != self._memory)
 
-    def _measured(self, mode: str, image: str = "") -> Sample:
+    def _measured(self, mode: str, *, action: Sequence[str] = ACTION, image: str = "") -> Sample:
         environment = self._environment(mode)
-        action = [*PYTHON, str(ROOT / "entrypoint.py")]
-        command = container_command(image, environment, self._folder) if image else action
+        command = container_command(image, environment, self._folder) if image else [*PYTHON, *action]
         before, cpu = len(self.ask("emulator/requests")), _cpu_seconds(self._process.pid)
         engine = {name: value for name, value in os.environ.items() if name.startswith("DOCKER_")} if image else {}
         done = run(command, environment | engine, self._folder)

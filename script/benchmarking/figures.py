@@ -31,7 +31,7 @@ class Row:
 
     :param latencies: whether calls take the time that was recorded of the real cloud, and operations a tenth of theirs.
     :param services: how many there are in octue.yaml.
-    :param what: ``fresh``, ``no-op``, ``update``, ``plan`` or ``container``.
+    :param what: ``fresh``, ``no-op``, ``unpruned``, ``update``, ``plan`` or ``container``.
     """
 
     latencies: bool
@@ -106,6 +106,10 @@ class Measured:
     def seconds(self, row: Row) -> Spread:
         """How long a row takes."""
         return Spread.of([sample.seconds for sample in self.samples[row]])
+
+    def cpu_seconds(self, row: Row) -> float:
+        """How long it has the processor in the median."""
+        return statistics.median(sample.cpu_seconds for sample in self.samples[row])
 
     @property
     def numbers(self) -> list[int]:

@@ -29,6 +29,9 @@ MANY = 100
 LATER: Mapping[str, Callable[[Cloud], Sample]] = {"no-op": Cloud.deploy, "update": Cloud.update, "plan": Cloud.plan}
 """The rows of which each can come at any time after the first deployment."""
 
+UNPRUNED = {"unpruned": Cloud.deploy_unpruned}
+"""One more where the start is most of a run."""
+
 INTERPRETER, IMPORT = "pass", "import google.cloud.run_v2"
 
 
@@ -48,9 +51,19 @@ class World:
     later: tuple[str, ...] = tuple(LATER)
 
     @property
+    def is_least(self) -> bool:
+        """Whether a run is hardly more than its start: one service, and a server that answers at once."""
+        return self.services == 1 and not self.latencies
+
+    @property
+    def runs(self) -> dict[str, Callable[[Cloud], Sample]]:
+        """What is run in it after the first deployment, but for the container."""
+        return {what: LATER[what] for what in self.later} | (UNPRUNED if self.is_least else {})
+
+    @property
     def rows(self) -> list[Row]:
-        """What is run in it, but for the container."""
-        return [Row(self.latencies, self.services, what) for what in ("fresh", *self.later)]
+        """Its rows, but for the container's."""
+        return [Row(self.latencies, self.services, what) for what in ("fresh", *self.runs)]
 
     def __str__(self) -> str:
         many = "s" if self.services > 1 else ""
@@ -127,11 +140,11 @@ def _python(program: str, folder: Path) -> float:
 
 
 def _rows(scratch: Path, world: World, seed: int, mix: random.Random, image: str) -> Iterator[tuple[Row, Sample]]:
-    """All rows of a world, and that of the container where it is one of a single service that answers at once."""
+    """All rows of a world, and that of the container where the start is most of a run."""
     folder = Path(tempfile.mkdtemp(dir=scratch))
     with cloud(folder, world.services, latencies=world.latencies, seed=seed) as made:
-        runs: dict[str, Callable[[Cloud], Sample]] = {what: LATER[what] for what in world.later}
-        if image and world.services == 1 and not world.latencies:
+        runs = world.runs
+        if image and world.is_least:
             runs["container"] = lambda it: it.in_container(image)
         yield Row(world.latencies, world.services, "fresh"), made.deploy()
         for what in mix.sample(sorted(runs), len(runs)):

@@ -13,6 +13,7 @@ from script.benchmarking.targets import MB, Target, Verdict
 _WHAT = {
     "fresh": "Fresh deployment",
     "no-op": "The same commit again",
+    "unpruned": "The same commit again, with nothing pruned",
     "update": "One field changed",
     "plan": "Plan of that change",
     "container": "The same commit again, `docker run` to exit",
@@ -53,7 +54,7 @@ def _quick(measured: Measured, rows: Iterable[Row]) -> str:
 
 
 def _quick_row(measured: Measured, row: Row) -> tuple[str, ...]:
-    spread, cpu = measured.seconds(row), _median(measured, row, lambda sample: sample.cpu_seconds)
+    spread, cpu = measured.seconds(row), measured.cpu_seconds(row)
     ratio, own = f"{measured.over_import(row):.2f}", f"{cpu:.2f}"
     if row.what == "container":
         ratio, own = "", ""  # its Python is another, and the engine's client has no part in what it takes
