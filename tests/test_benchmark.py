@@ -310,6 +310,7 @@ class TestTargets:
         found.samples[Row(True, 1, "no-op")] = [dataclasses.replace(FAST, span=0.7)]
 
         assert [it.figure for it in verdicts(found) if "round trips" in it.what] == [pytest.approx(7)]
+        assert found.whole_round_trips(Row(True, 1, "no-op")) == pytest.approx(10)
 
     def test_what_was_not_measured_is_not_reached_and_a_check_says_so(self) -> None:
         found = verdicts(measured({Row(False, 1, "plan"): [FAST]}))

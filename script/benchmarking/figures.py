@@ -124,6 +124,10 @@ class Measured:
         """How often its critical path fits into a row; each run has its own."""
         return statistics.median(sample.seconds / sample.critical_path for sample in self.samples[row])
 
+    def whole_round_trips(self, row: Row) -> float:
+        """How often a round trip fits into a row's whole process; each run has its own."""
+        return statistics.median(sample.seconds / sample.round_trip for sample in self.samples[row])
+
     def round_trips(self, row: Row) -> float:
         """How often a round trip fits between a row's first call and its last answer; each run has its own."""
         return statistics.median(sample.span / sample.round_trip for sample in self.samples[row])
