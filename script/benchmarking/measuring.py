@@ -87,7 +87,7 @@ def all_worlds(services: Iterable[int], rounds: int, rounds_of_many: int | None 
 def quick_worlds() -> list[World]:
     """Those that show a regression of any target in a minute or two."""
     some = ("no-op",)
-    return [World(1, False, 3), World(1, True, 1), World(10, False, 1, some), World(MANY, True, 1, some)]
+    return [World(1, False, 5), World(1, True, 1), World(10, False, 1, some), World(MANY, True, 1, some)]
 
 
 def measure(worlds: Sequence[World], *, with_gcloud: bool, say: Callable[[str], None]) -> Measured:
