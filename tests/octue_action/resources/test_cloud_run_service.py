@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -234,6 +235,7 @@ def test_what_somebody_changes_between_our_reading_and_our_writing_is_kept(
     plan = make_plan([wanted], google, adopt=False)
     readings = []
 
+    @functools.wraps(read)
     def read_and_be_overtaken(**arguments: Any) -> run_v2.Service:
         answer = read(**arguments)
         readings.append(answer)

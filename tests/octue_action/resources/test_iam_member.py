@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -176,8 +178,15 @@ class Meddler:
         self._policies = world.policies
         self._left = times
         self._read = google.projects.get_iam_policy
-        monkeypatch.setattr(google.projects, "get_iam_policy", self._get_iam_policy)
+        monkeypatch.setattr(google.projects, "get_iam_policy", self._of_the_method())
         self.readings = 0
+
+    def _of_the_method(self) -> Callable[..., policy_pb2.Policy]:
+        @functools.wraps(self._read)
+        def get_iam_policy(**arguments: Any) -> policy_pb2.Policy:
+            return self._get_iam_policy(**arguments)
+
+        return get_iam_policy
 
     def _get_iam_policy(self, **arguments: Any) -> policy_pb2.Policy:
         policy: policy_pb2.Policy = self._read(**arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -51,6 +52,7 @@ def applied_while(world: World, google: Google, wanted: IamRole, path: str, valu
     plan = make_plan([wanted], google, adopt=False)
     read, changes = google.iam.get_role, iter([(path, value)])
 
+    @functools.wraps(read)
     def get_role(**arguments: Any) -> iam_admin_v1.Role:
         answer: iam_admin_v1.Role = read(**arguments)
         for changed in changes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 import pytest
@@ -88,7 +89,9 @@ def test_its_name_is_what_the_trigger_says_with_or_without_the_project(
     full = subscription_name(google, subscription)
     message = google.eventarc.get_trigger(name=trigger.resource_name)
     message.transport.pubsub.subscription = full.rpartition("/")[2] if short else full
-    monkeypatch.setattr(google.eventarc, "get_trigger", lambda **_: message)
+    asked = functools.wraps(google.eventarc.get_trigger)(lambda **_: message)
+    monkeypatch.setattr(google.eventarc, "get_trigger", asked)
+    google.subscriptions.clear()  # so that it is asked for, and not what making it has told
     actual = subscription.read(google)
     assert actual is not None
     assert actual.resource_name == full
