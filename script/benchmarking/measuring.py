@@ -32,6 +32,9 @@ LATER: Mapping[str, Callable[[Cloud], Sample]] = {"no-op": Cloud.deploy, "update
 UNPRUNED = {"unpruned": Cloud.deploy_unpruned}
 """One more where the start is most of a run."""
 
+TIMES_OF_LEAST = 3
+"""How often in a round that is measured which is hardly more than its start: a busy moment is much of it."""
+
 INTERPRETER, IMPORT = "pass", "import google.cloud.run_v2"
 
 
@@ -77,17 +80,23 @@ def all_worlds(services: Iterable[int], rounds: int, rounds_of_many: int | None 
     :param rounds: how often each row is measured.
     :param rounds_of_many: how often those of ``MANY`` services and more are; as often as all others where it is None.
     """
-    return [
+    worlds = (
         World(number, latencies, rounds_of_many if rounds_of_many is not None and number >= MANY else rounds)
         for number in services
         for latencies in (False, True)
-    ]
+    )
+    return [world for it in worlds for world in [it] * (TIMES_OF_LEAST if it.is_least else 1)]
 
 
 def quick_worlds() -> list[World]:
     """Those that show a regression of any target in a minute or two."""
     some = ("no-op",)
-    return [World(1, False, 5), World(1, True, 1), World(10, False, 1, some), World(MANY, True, 1, some)]
+    return [
+        *[World(1, False, 2)] * TIMES_OF_LEAST,
+        World(1, True, 1),
+        World(10, False, 1, some),
+        World(MANY, True, 1, some),
+    ]
 
 
 def measure(worlds: Sequence[World], *, with_gcloud: bool, say: Callable[[str], None]) -> Measured:
