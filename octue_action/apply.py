@@ -99,7 +99,8 @@ def apply(plan: Plan, google: Google, tell: Listener) -> tuple[Outcome, ...]:
     settled: dict[str, Outcome] = {}
 
     def settle(group: str) -> None:
-        left = {address: it for address, it in groups[group].items() if address not in settled.keys() | outcomes.keys()}
+        """Make those of a group whose turn has come, and that are not made yet."""
+        left = {it: change for it, change in groups[group].items() if it not in settled and it not in outcomes}
         settled.update(_outcomes_together(plan, left, outcomes, google))
 
     def visit(node: str) -> None:

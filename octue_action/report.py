@@ -94,8 +94,6 @@ by ``bootstrap``, and not those of three services."""
 _MOST_NOTICES = 20
 """That are shown one below the other."""
 
-"""What to know, and to do, after a run that ended before its time."""
-
 _LONG_VALUE = 200
 """Characters from which on only that of a value is shown which changes."""
 
@@ -556,6 +554,9 @@ def _details(change: Change) -> str:
 
 
 def _field_texts(change: Change) -> list[str]:
+    """The fields that differ; none of what is not there and is not made."""
+    if change.action is Action.NO_OP and change.actual is None:
+        return []
     return [_field_text(field, is_new=change.action is Action.CREATE) for field in change.fields]
 
 

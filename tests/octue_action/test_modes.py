@@ -252,6 +252,14 @@ def test_a_destruction_that_is_not_confirmed_sends_nothing(job: Job) -> None:
     assert job.look() == before
 
 
+def test_of_a_service_that_never_was_nothing_is_said_to_stay(job: Job) -> None:
+    nothing = run(job, "destroy", confirm="sum")
+
+    assert nothing.code == 0
+    assert "left alone: its askers know it" not in nothing.log.text
+    assert " 0 left alone, " in nothing.log.text
+
+
 def test_of_a_service_that_is_not_ours_nothing_is_destroyed_nor_said_to_be_gone(job: Job, world: World) -> None:
     run(job, token=True)
     _disown(world)

@@ -301,6 +301,8 @@ def test_a_service_that_is_not_ours_is_left_alone_and_the_others_are_deployed(be
     assert sentence in planned.log.text
     assert sentence.endswith(" left alone.")
     assert f"Cloud Run service {name(3)} left alone: something is in the way" in planned.log.text
+    assert "    concurrency: 80 → 10\n" in planned.log.text
+    assert "none → " not in planned.log.text.partition(f"Service account {account(3)} left alone")[2][:200]
     (error,) = run.errors
     assert error.startswith(f"The Cloud Run service {name(3)} exists already, and this workflow did not make it.")
     assert error in planned.errors
