@@ -134,7 +134,7 @@ class Dispatcher:
         except (grpc.RpcError, GeneratorExit):
             status = grpc.StatusCode.CANCELLED.name
             raise
-        except Exception as error:
+        except Exception as error:  # a bug of the emulator is told to the caller, and ends no server
             status = grpc.StatusCode.INTERNAL.name
             logger.exception("%s failed", name)
             raise ApiError(grpc.StatusCode.INTERNAL, f"emulator: {error!r}") from error

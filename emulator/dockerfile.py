@@ -340,7 +340,7 @@ class _Build:
             folder.mkdir()
             try:
                 make(layer)
-            except BaseException:
+            except BaseException:  # whatever it is, half a layer must not stay
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
             (folder / _COMPLETE).touch()

@@ -163,7 +163,7 @@ class Site:
             raise
         except ApiError as error:
             refusal = error
-        except Exception as error:
+        except Exception as error:  # a bug of the emulator is told to the caller, and ends no server
             logger.exception("%s /%s%s failed", request.method, request.host, request.path)
             refusal = ApiError(grpc.StatusCode.INTERNAL, f"emulator: {error!r}")
         return _refusal(refusal, request.host)

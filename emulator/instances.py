@@ -157,7 +157,7 @@ class Instances:
                 self._not_listening(is_late)
                 raise NotListeningError("The container failed to start and listen.")
             slot.set(instance)
-        except BaseException:
+        except BaseException:  # whatever it is, those who wait for the slot must not wait for ever
             slot.set(None)
             if instance is not None:
                 instance.stop()

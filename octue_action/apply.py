@@ -107,10 +107,11 @@ def apply(plan: Plan, google: Google, tell: Listener) -> tuple[Outcome, ...]:
         if node in groups:
             settle(node)
             return
-        # What was left out, as what it says was not known yet, is made together, too: it may all be known by now.
-        with turns[group_of[node]] if node in group_of else contextlib.nullcontext():
-            if node in group_of and node not in settled:
-                settle(group_of[node])
+        if group := group_of.get(node):
+            # What was left out, as what it says was not known yet, is made together, too: it may all be known by now.
+            with turns[group]:
+                if node not in settled:
+                    settle(group)
         change, before = plan.by_address[node], _before(plan, node, outcomes)
         outcome = outcomes[node] = settled.get(node) or _outcome(plan, change, before, google)
         with contextlib.suppress(OSError):

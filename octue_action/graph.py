@@ -75,7 +75,7 @@ def walk(
                 node = under_way.pop(future)
                 try:
                     results[node] = future.result()
-                except BaseException:
+                except BaseException:  # whatever it is, nothing more is begun before it is raised
                     pool.shutdown(wait=False, cancel_futures=True)
                     raise
                 sorter.done(node)

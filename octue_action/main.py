@@ -128,8 +128,9 @@ def _explain(settings: Settings, google: Google, version: str) -> Callable[[Fail
     def log_of(source: LogSource | None) -> Log | None:
         from octue_action import logs
 
-        is_read = source is not None and next(readings) < MOST_LOGS
-        return logs.read(google, source, hidden) if source is not None and is_read else None
+        if source is None or next(readings) >= MOST_LOGS:
+            return None
+        return logs.read(google, source, hidden)
 
     def explain(failure: Failure) -> Failure:
         from octue_action.diagnosis import explained

@@ -92,7 +92,6 @@ def plan(run: Run) -> int:
         page = overview.refused_page(made, deployments)
         code = _refuse(run, deployments, made)
     else:
-        made = _explained(run, made)
         page = report.with_notices(overview.plan_page(made, deployments), run.settings.notices)
         run.runner.set_outputs(outputs(deployments, made))
         run.runner.write_summary(page)
@@ -271,7 +270,7 @@ def _planned(run: Run, *, to_write: bool = False) -> tuple[list[Deployment], Pla
         retired = retirement.retired(run.settings, existing, run.google)
         for notice in retirement.notices(run.settings, existing, retired):
             run.runner.notice(notice)
-        made = replace(made, changes=(*made.changes, *retired))
+        made = _explained(run, replace(made, changes=(*made.changes, *retired)))
         made = _checked(run, made, readings.held) if to_write else made
         _log_plan(run, made)
     return deployments, made

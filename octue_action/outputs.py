@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
 from octue_action.apply import Status, in_all
@@ -110,7 +111,7 @@ def _has_changed(outcome: Outcome) -> bool:
 
 
 def _of_service(
-    deployment: Deployment, stands: Mapping[str, Any], outcomes: Mapping[str, Outcome], own: Collection[str]
+    deployment: Deployment, stands: Mapping[str, Any], outcomes: Mapping[str, Outcome], own: AbstractSet[str]
 ) -> dict[str, str]:
     """The outputs of one service.
 
@@ -124,7 +125,7 @@ def _of_service(
     is_missing = built is not None and built.status not in {Status.APPLIED, Status.UNCHANGED}
     wanted = deployment.serving_image or deployment.service.image
     log_url = built.failure.log_url if built is not None and built.failure is not None else ""
-    of_own = [outcome for address, outcome in outcomes.items() if address in own]
+    of_own = [outcomes[address] for address in own & outcomes.keys()]
     return {
         "service_url": getattr(service, "url", ""),
         "topic_name": deployment.topic.resource_name,

@@ -133,11 +133,13 @@ def plan_page(plan: Plan, deployments: Sequence[Deployment]) -> str:
     """The page of a plan, in Markdown."""
     if len(deployments) <= 1:
         return report.plan_summary(plan, deployments)
-    blocked = sum(map(_is_blocked, _split(deployments, plan.changes, _address_of_change).own))
-    obstacles = f"<h2>❌ {_of(blocked, len(deployments))}: something is in the way</h2>"
+    head = f"🔎 {len(deployments)} services: the plan"
+    if plan.obstacles:
+        blocked = sum(map(_is_blocked, _split(deployments, plan.changes, _address_of_change).own))
+        head = f"❌ {_of(blocked, len(deployments))}: something is in the way"
     reasons, more = _reasons(plan)
     return page(
-        obstacles if plan.obstacles else f"<h2>🔎 {len(deployments)} services: the plan</h2>",
+        f"<h2>{head}</h2>",
         *reasons,
         f"{text(report.plan_sentence(plan))} Nothing was changed.",
         *_planned(plan, deployments),
@@ -188,7 +190,7 @@ def drift_page(plan: Plan, deployments: Sequence[Deployment], commit: str) -> st
         *reasons,
         _overview(("", "Service", "What is there"), parts),
         *((_SHARED, report.drift_table(split.shared)) if split.shared else ()),
-        *_folds(parts, _EACH),
+        *_folds(parts, _EACH, may_be_open=True),
         *more,
     )
 
@@ -227,10 +229,10 @@ def deployment_page(
         _counted(parts),
         *(block for it in (*together, *shared_failures) for block in _told_together(it)),
         _overview(("", "Service", "What was done", *with_url, "Time"), parts),
-        *_folds([part for part in parts if part.comes_first], _FAILED),
+        *_folds([part for part in parts if part.comes_first], _FAILED, may_be_open=True),
         *((_SHARED, report.outcome_table(shown)) if shown else ()),
         *(_how_to_ask(stands) if deed is not report.DESTRUCTION and stands else ()),
-        *_folds([part for part in parts if not part.comes_first], _EACH),
+        *_folds([part for part in parts if not part.comes_first], _EACH, may_be_open=False),
         f"<sub>Whole run: {seconds:.1f} s.</sub>",
     )
 
@@ -348,14 +350,14 @@ def _planned(plan: Plan, deployments: Sequence[Deployment]) -> list[str]:
         icon = report.ICONS[Status.FAILED] if is_blocked else report.SIGNS[action]
         word = report.LEFT_ALONE if is_blocked else report.WILL[action]
         details = (report.plan_table(plan, own),) if own else ()
-        parts.append(_Part(deployment, 0 if own or is_blocked else 1, icon, word, (str(len(own)),), details))
-    parts.sort(key=lambda part: part.icon != report.ICONS[Status.FAILED])
+        rank = 0 if is_blocked else 1 if own else 2
+        parts.append(_Part(deployment, rank, icon, word, (str(len(own)),), details))
     shared = _changed(split.shared)
     return [
         report.regions_table(deployments),
         _overview(("", "Service", "Plan", "Changes"), parts),
         *((_SHARED, report.plan_table(plan, shared)) if shared else ()),
-        *_folds(parts, _EACH),
+        *_folds(parts, _EACH, may_be_open=True),
     ]
 
 
@@ -409,11 +411,14 @@ def _overview(headings: Sequence[str], parts: Sequence[_Part]) -> str:
     return table(headings, rows)
 
 
-def _folds(parts: Sequence[_Part], heading: str) -> list[str]:
-    """The details of each service that has any, those that ask for attention first."""
+def _folds(parts: Sequence[_Part], heading: str, *, may_be_open: bool) -> list[str]:
+    """The details of each service that has any, those that ask for attention first.
+
+    :param may_be_open: whether those of a few are shown without being opened.
+    """
     ordered = [part for part in sorted(parts, key=lambda part: part.rank) if part.details]
-    are_open = sum(part.comes_first for part in ordered) <= _MOST_OPEN
-    folds = [fold(_title(part), *part.details, is_open=are_open and part.comes_first) for part in ordered]
+    is_open = may_be_open and len(ordered) <= _MOST_OPEN
+    folds = [fold(_title(part), *part.details, is_open=is_open) for part in ordered]
     return [heading, *folds] if folds else []
 
 

@@ -246,7 +246,7 @@ def _standing(google: Google, thing: _Temporary) -> Iterator[None]:
     try:
         google.repeat(lambda: _create(google, thing), (quirks.OUTAGE,))
         yield
-    except BaseException as ending:
+    except BaseException as ending:  # however it ends, what was made to ask is removed
         if not thing.is_refused_by(ending):
             _remove_after(ending, google, thing)
         raise

@@ -114,8 +114,8 @@ class Limiter:
         with self._lock:
             if 0 < quota < self._quota:
                 # A tenth less: requests do not take equally long, so they come in other intervals than they begin in.
-                self._set(Rate(per_minute=max(1, quota * 9 // 10), burst=1))
-                self._full, self._quota = now + self._interval, quota
+                self._slow(quota * 9 // 10, now)
+                self._quota = quota
 
     def halve(self, now: float) -> None:
         """Keep to half the rate from now on, where a refusal does not tell what the quota is.
@@ -125,8 +125,12 @@ class Limiter:
         with self._lock:
             if now >= self._halved + TOGETHER:
                 self._halved = now
-                self._set(Rate(per_minute=max(1, self._quota // 2), burst=1))
-                self._full = now + self._interval
+                self._slow(self._quota // 2, now)
+
+    def _slow(self, per_minute: int, now: float) -> None:
+        """Give turns evenly from now on, and none that is left over."""
+        self._set(Rate(per_minute=max(1, per_minute), burst=1))
+        self._full = now + self._interval
 
 
 class Limiters:

@@ -240,7 +240,6 @@ def _choose(
     known = [name for name, _ in by_name if name]
     wanted = values.name_list(given["services"].text) if "services" in given else ()
     meant = {word: _meant(word, configured.services, given.get("service_namespace")) for word in wanted}
-    findings.add(*_ambiguous(given, meant))
     if "services" in given and not wanted:
         findings.add(given["services"].problem(f"{given['services'].subject} names none.", _NAMED))
     if configured.is_whole:
@@ -248,6 +247,7 @@ def _choose(
     if not wanted and len(by_name) > 1 and "service_name" in given:
         findings.add(*_unknown(given["service_name"], known))
         meant = {given["service_name"].text: [it for name, it in by_name if name == given["service_name"].text]}
+    findings.add(*_ambiguous(given.get("services") or given.get("service_name"), meant, given.get("service_namespace")))
     chosen = [it for _, it in by_name if not meant or any(it is other for them in meant.values() for other in them)]
     return chosen or [ServiceConfiguration(settings={}, written_wrongly=frozenset(KEYS))]
 
@@ -291,13 +291,15 @@ def _names_of(service: ServiceConfiguration, given_namespace: Given | None) -> t
     return namespace.text if namespace else prefix, name
 
 
-def _ambiguous(given: Mapping[str, Given], meant: Mapping[str, Sequence[ServiceConfiguration]]) -> Iterator[Problem]:
-    """Names in the input `services` that several services have, each in a namespace of its own."""
+def _ambiguous(
+    given: Given | None, meant: Mapping[str, Sequence[ServiceConfiguration]], given_namespace: Given | None
+) -> Iterator[Problem]:
+    """Names in an input that several services have, each in a namespace of its own."""
     for word, services in meant.items():
-        if len(services) > 1:
-            message = f"{given['services'].subject}: there are {len(services)} services {shown(word)}."
-            ways = ["/".join(filter(None, _names_of(it, given.get("service_namespace")))) for it in services]
-            yield given["services"].problem(message, listed(ways))
+        if given and len(services) > 1:
+            ways = ["/".join(filter(None, _names_of(it, given_namespace))) for it in services]
+            message = f"{given.subject}: there are {len(services)} services {shown(word)}."
+            yield given.problem(message, f"input `services` with {listed(ways)}")
 
 
 def _refuse_shared(given: Mapping[str, Given], chosen: Sequence[ServiceConfiguration], findings: Findings) -> None:

@@ -517,8 +517,8 @@ class CloudBuild:
         folder = self._world.settings.state / "builds" / build.id
         try:
             self._run_in(record, folder)
-        except Exception:
-            with self._lock:  # a bug of the emulator must not leave a build that everybody waits for
+        except Exception:  # a bug of the emulator must not leave a build that everybody waits for
+            with self._lock:
                 build.status = INTERNAL_ERROR
             raise
         finally:

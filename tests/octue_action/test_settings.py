@@ -188,9 +188,10 @@ def test_a_name_that_several_services_have_chooses_none_of_them(
     environment: dict[str, str], workspace: Path, problems: Problems
 ) -> None:
     (workspace / "octue.yaml").write_text(NAMESAKES)
-    (problem,) = problems(given_input(environment, services="sum"))
-    assert problem.message == "Input `services`: there are 2 services 'sum'."
-    assert problem.expected == "my-org/sum, other/sum"
+    for name in ("services", "service_name"):
+        (problem,) = problems(given_input(environment, **{name: "sum"}))
+        assert problem.message == f"Input `{name}`: there are 2 services 'sum'."
+        assert problem.expected == "input `services` with my-org/sum, other/sum"
 
 
 def test_a_name_that_several_services_have_confirms_the_end_of_none_of_them(

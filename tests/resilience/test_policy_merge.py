@@ -169,7 +169,7 @@ def hold_for_all(
     begin = time.perf_counter()
     try:
         law()
-    except Exception as error:
+    except Exception as error:  # whatever it is, the row counts it, and the test fails with it
         row.failures.append(f"{type(error).__name__}: {error}")
         raise
     finally:
